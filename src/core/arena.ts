@@ -1,0 +1,87 @@
+import { UsageError } from './errors.ts';
+
+/**
+ * One block of memory from which a machine takes all its mutable state as typed arrays, so that a snapshot is a copy
+ * of one run of bytes and two states are equal exactly if those bytes are.
+ *
+ * Memory is handed out by a bump pointer and never returned: what is allocated is the machine's shape, fixed while it
+ * is built. The block is reserved at once but touched only as it is used, so a generous capacity costs nothing.
+ */
+export class Arena {
+  readonly #buffer: ArrayBuffer;
+  readonly #words: Int32Array;
+  readonly #labels: { at: number; label: string }[] = [];
+  #used = 0;
+
+  /** @param capacityBytes upper bound of all state together, rounded up to 8 */
+  constructor(capacityBytes = 1 << 22) {
+    this.#buffer = new ArrayBuffer((capacityBytes + 7) & ~7);
+    this.#words = new Int32Array(this.#buffer);
+  }
+
+  get usedBytes(): number {
+    return this.#used;
+  }
+
+  /** Takes `length` zeroed 32-bit words. `label` names them in {@link explainDifference}. */
+  int32(length: number, label: string): Int32Array {
+    return new Int32Array(this.#buffer, this.#take(length * 4, label), length);
+  }
+
+  /** Takes `length` zeroed bytes, starting at a multiple of 8. */
+  bytes(length: number, label: string): Uint8Array {
+    return new Uint8Array(this.#buffer, this.#take(length, label), length);
+  }
+
+  /** A copy of all state; pass the previous one as `into` to re-use its memory. */
+  snapshot(into?: Int32Array): Int32Array {
+    const words = this.#used >> 2;
+    const copy = into && into.length === words ? into : new Int32Array(words);
+    copy.set(this.#words.subarray(0, words));
+    return copy;
+  }
+
+  /** @throws UsageError if the snapshot was taken from an arena of another shape */
+  restore(snapshot: Int32Array): void {
+    if (snapshot.length !== this.#used >> 2)
+      throw new UsageError(`snapshot of ${snapshot.length * 4} bytes does not fit a machine of ${this.#used} bytes`);
+    this.#words.set(snapshot);
+  }
+
+  /** 32-bit hash of all state (FNV-1a over words with a final mix); equal states hash alike. */
+  hash(seed = 0x811c9dc5): number {
+    const words = this.#words;
+    let h = seed | 0;
+    for (let i = 0, n = this.#used >> 2; i < n; i++) h = Math.imul(h ^ words[i], 0x01000193) ^ (h >>> 15);
+    h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+    return h ^ (h >>> 13);
+  }
+
+  equals(snapshot: Int32Array): boolean {
+    const words = this.#words;
+    for (let i = 0; i < snapshot.length; i++) if (words[i] !== snapshot[i]) return false;
+    return true;
+  }
+
+  /** Names the first word in which the present state differs from `snapshot`, or undefined if none does. */
+  explainDifference(snapshot: Int32Array): string | undefined {
+    for (let i = 0; i < snapshot.length; i++) {
+      if (this.#words[i] === snapshot[i]) continue;
+      const owner = this.#labels.findLast((l) => l.at <= i * 4)!;
+      return `${owner.label}+0x${(i * 4 - owner.at).toString(16)}: ${snapshot[i]} then, ${this.#words[i]} now`;
+    }
+    return undefined;
+  }
+
+  #take(sizeBytes: number, label: string): number {
+    const at = this.#used;
+    const end = at + ((sizeBytes + 7) & ~7);
+    if (end > this.#buffer.byteLength)
+      throw new UsageError(
+        `state of ${end} bytes (at "${label}") exceeds the arena's ${this.#buffer.byteLength}; give it a larger capacity`,
+      );
+    this.#labels.push({ at, label });
+    this.#used = end;
+    return at;
+  }
+}

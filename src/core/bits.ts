@@ -1,0 +1,39 @@
+/** Widths of one access in bytes. Eight-byte accesses are split at the edge into two of four, low first. */
+export type Width = 1 | 2 | 4;
+
+/** All ones of a width, as an unsigned number. */
+export function ones(width: Width): number {
+  return width === 4 ? 0xffffffff : width === 2 ? 0xffff : 0xff;
+}
+
+/** Reads `width` little-endian bytes as an unsigned number; the caller has checked the range. */
+export function readLe(bytes: Uint8Array, at: number, width: Width): number {
+  if (width === 1) return bytes[at];
+  const low = bytes[at] | (bytes[at + 1] << 8);
+  return width === 2 ? low : (low | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0;
+}
+
+/** Writes the low `width` bytes of `value`, little-endian; the caller has checked the range. */
+export function writeLe(bytes: Uint8Array, at: number, width: Width, value: number): void {
+  for (let i = 0; i < width; i++) bytes[at + i] = value >>> (8 * i);
+}
+
+/** `0x` and at least `digits` lower-case hexadecimal digits of an unsigned number. */
+export function hex(value: number, digits = 1): string {
+  return '0x' + (value < 0 && value >= -0x80000000 ? value >>> 0 : value).toString(16).padStart(digits, '0');
+}
+
+/** Bytes as lower-case hex without separators. */
+export function toHex(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += byte.toString(16).padStart(2, '0');
+  return text;
+}
+
+/** The inverse of {@link toHex}; white space is ignored. */
+export function fromHex(text: string): Uint8Array {
+  const digits = text.replace(/\s+/g, '');
+  const bytes = new Uint8Array(digits.length >> 1);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16);
+  return bytes;
+}

@@ -1,0 +1,33 @@
+/** What comparing one recording with the model found. */
+export interface ReplayResult {
+  file: string;
+  /** Recorded operations carried out. */
+  operations: number;
+  /** Values compared: reads, snapshots, messages, results, states. */
+  comparisons: number;
+  /** Comparisons left out, by reason; every reason is documented in docs/replay.md. */
+  excluded: Record<string, number>;
+  differences: number;
+  /** The first difference in words a register reader understands; undefined if there is none. */
+  first?: string;
+}
+
+/** One JSON value per line of a recording, numbers above 2^53 as bigint. */
+export type RecordingLine = unknown[] | Record<string, unknown>;
+
+/** A replayer of one kind of recording. */
+export interface Replayer {
+  /** True if this replayer understands a recording that begins with `header`. */
+  accepts(header: Record<string, unknown>): boolean;
+  replay(
+    file: string,
+    header: Record<string, unknown>,
+    lines: Iterable<RecordingLine>,
+    options: ReplayOptions,
+  ): ReplayResult;
+}
+
+export interface ReplayOptions {
+  /** The measured masks of a device (parsed probe file), looked up by `<device>.<machine>`; undefined if there is none. */
+  probe(device: string, machine: string): Record<string, unknown> | undefined;
+}
