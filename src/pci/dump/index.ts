@@ -1,0 +1,1 @@
+export { builtinDump, listBuiltinDumps } from './builtin.ts';
