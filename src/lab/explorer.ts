@@ -1,0 +1,173 @@
+import type { Arena } from '../core/index.ts';
+import type { Stepper, TaskPosition } from './stepper.ts';
+import type { ControllerState, World } from './world.ts';
+
+export interface ExploreOptions {
+  /** Choices carried out before exploration begins. */
+  prefix?: readonly number[];
+  /** Give up beyond this many states; the result then says `complete: false`. */
+  maxStates?: number;
+  /** Called after every layer of the state graph. */
+  onProgress?: (done: { states: number; level: number }) => void;
+}
+
+export interface Exploration {
+  /** Every interleaving was followed; if false a bound stopped it, and unfinished interleavings are not counted. */
+  complete: boolean;
+  /** Exact number of complete schedules. */
+  interleavings: bigint;
+  states: number;
+  transitions: number;
+  /** Interleavings by how their controllers ended, one letter each (g, s, f), e.g. `ggf`. */
+  outcomes: Map<string, bigint>;
+  /** Invariants seen broken, and in how many distinct states. */
+  violations: Map<string, number>;
+  /** For each outcome the choices that reach it: earliest broken invariant first, then fewest switches. */
+  witnesses: Map<string, number[]>;
+}
+
+const LETTER: Record<ControllerState, string> = { good: 'g', slow: 's', failed: 'f' };
+
+/** One state of a layer: shared state, where each task stands, how many paths lead here, and the best of them. */
+interface State {
+  shared: Int32Array;
+  positions: TaskPosition[];
+  paths: bigint;
+  /** Best path by the task that made the last step: only that matters for the switches still to come. */
+  best: Map<number, Path>;
+}
+
+/** A path as a list linked backwards. */
+interface Path {
+  previous: Path | undefined;
+  task: number;
+  violatedAt: number;
+  switches: number;
+}
+
+/**
+ * Walks every interleaving of the stepper's tasks over the graph of distinct states. Each transition is one step, so
+ * the graph is layered by the number of steps: only two layers are held, and the interleavings through a state are
+ * the sum of those through its predecessors, exact as bigint.
+ */
+export function explore(world: World, stepper: Stepper, options: ExploreOptions = {}): Exploration {
+  const { prefix = [], maxStates = 2_000_000, onProgress } = options;
+  const result: Exploration = {
+    complete: true,
+    interleavings: 0n,
+    states: 1,
+    transitions: 0,
+    outcomes: new Map(),
+    violations: new Map(),
+    witnesses: new Map(),
+  };
+  const bestEnds = new Map<string, Path>();
+  const positions = stepper.start();
+  for (const task of prefix) positions[task] = stepper.step(task, positions[task]);
+  world.takeViolations();
+
+  const start: Path = { previous: undefined, task: -1, violatedAt: Infinity, switches: -1 };
+  let layer: State[] = [{ shared: world.arena.snapshot(), positions, paths: 1n, best: new Map([[-1, start]]) }];
+  for (let level = 1; layer.length > 0 && result.complete; level++) {
+    const next = new Layer(world.arena);
+    for (const state of layer) {
+      const running = state.positions.flatMap((position, task) => (stepper.isDone(task, position) ? [] : [task]));
+      if (running.length === 0) finish(world, state, result, bestEnds);
+      for (const task of running) {
+        world.arena.restore(state.shared);
+        const moved = stepper.step(task, state.positions[task]);
+        const broken = world.takeViolations();
+        const { target, isNew } = next.add(state.positions.with(task, moved), state.paths);
+        extendPaths(state, target, task, broken.length > 0 ? level : Infinity);
+        result.transitions++;
+        if (!isNew) continue;
+        result.states++;
+        for (const name of broken) result.violations.set(name, (result.violations.get(name) ?? 0) + 1);
+      }
+      if (result.states > maxStates) result.complete = false;
+      if (!result.complete) break;
+    }
+    onProgress?.({ states: result.states, level });
+    layer = next.states;
+  }
+  for (const [outcome, path] of bestEnds) result.witnesses.set(outcome, choicesOf(path));
+  return result;
+}
+
+/** The states reached by one more step, each kept once. */
+class Layer {
+  readonly states: State[] = [];
+  readonly #arena: Arena;
+  readonly #byHash = new Map<number, State[]>();
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+  }
+
+  /** Adds the arena's present state; paths that meet in an equal state (compared in full, not by hash) are summed. */
+  add(positions: TaskPosition[], paths: bigint): { target: State; isNew: boolean } {
+    let seed = 0x811c9dc5;
+    for (const p of positions) seed = Math.imul(seed ^ ((p.node.id << 8) | (p.steps & 0xff)), 0x01000193);
+    const hash = this.#arena.hash(seed);
+    const bucket = this.#byHash.get(hash) ?? [];
+    for (const state of bucket) {
+      if (!samePositions(state.positions, positions) || !this.#arena.equals(state.shared)) continue;
+      state.paths += paths;
+      return { target: state, isNew: false };
+    }
+    const state: State = { shared: this.#arena.snapshot(), positions, paths, best: new Map() };
+    if (bucket.push(state) === 1) this.#byHash.set(hash, bucket);
+    this.states.push(state);
+    return { target: state, isNew: true };
+  }
+}
+
+function samePositions(a: readonly TaskPosition[], b: readonly TaskPosition[]): boolean {
+  return a.every((p, i) => p.node === b[i].node && p.steps === b[i].steps);
+}
+
+function extendPaths(from: State, to: State, task: number, violatedAt: number): void {
+  for (const path of from.best.values()) {
+    const candidate: Path = {
+      previous: path,
+      task,
+      violatedAt: Math.min(path.violatedAt, violatedAt),
+      switches: path.switches + (path.task === task ? 0 : 1),
+    };
+    const known = to.best.get(task);
+    if (!known || isBetter(candidate, known)) to.best.set(task, candidate);
+  }
+}
+
+/** The earlier an invariant breaks the shorter the story; then the fewer switches the simpler. */
+function isBetter(a: Path, b: Path): boolean {
+  return a.violatedAt !== b.violatedAt ? a.violatedAt < b.violatedAt : a.switches < b.switches;
+}
+
+function finish(world: World, state: State, result: Exploration, bestEnds: Map<string, Path>): void {
+  world.arena.restore(state.shared);
+  const letters = world.verdict().map((controller) => LETTER[controller]);
+  const outcome = letters.join('');
+  result.interleavings += state.paths;
+  result.outcomes.set(outcome, (result.outcomes.get(outcome) ?? 0n) + state.paths);
+  for (const path of state.best.values()) {
+    const known = bestEnds.get(outcome);
+    if (!known || isBetter(path, known)) bestEnds.set(outcome, path);
+  }
+}
+
+function choicesOf(path: Path): number[] {
+  const choices: number[] = [];
+  for (let p: Path | undefined = path; p && p.task >= 0; p = p.previous) choices.push(p.task);
+  return choices.reverse();
+}
+
+/** Interleavings by the number of good controllers, zero counts left out, ascending. */
+export function goodCounts(exploration: Exploration): Map<number, bigint> {
+  const counts = new Map<number, bigint>();
+  for (const [outcome, paths] of exploration.outcomes) {
+    const good = [...outcome].filter((letter) => letter === 'g').length;
+    counts.set(good, (counts.get(good) ?? 0n) + paths);
+  }
+  return new Map([...counts].sort(([a], [b]) => a - b));
+}

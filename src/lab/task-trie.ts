@@ -1,0 +1,68 @@
+import type { Access, Answer, Task } from '../guest/access.ts';
+
+/** A point in a task: the answers that led here and what the task asks next. */
+export interface TrieNode {
+  /** Number in order of discovery, unique within the trie: with the shared state it identifies a global state. */
+  readonly id: number;
+  readonly parent: TrieNode | undefined;
+  readonly answer: Answer | undefined;
+  /** The next request, or undefined when the task has ended. */
+  readonly request: Access | undefined;
+  readonly children: Map<number | string, TrieNode>;
+}
+
+/**
+ * A task as the tree of all answer sequences met so far. A generator cannot be copied, but a guest task is a pure
+ * function of its answers: what it asks at a node is computed once, and returning to the node later costs nothing.
+ */
+export class TaskTrie {
+  readonly root: TrieNode;
+  readonly #make: () => Task<unknown>;
+  /** The generator of the most recent new node: a step forward from there needs no re-run. */
+  #live: { node: TrieNode; generator: Task<unknown> } | undefined;
+  #count = 0;
+
+  constructor(make: () => Task<unknown>) {
+    this.#make = make;
+    const generator = make();
+    const first = generator.next();
+    this.root = this.#node(undefined, undefined, first.done ? undefined : first.value);
+    this.#live = { node: this.root, generator };
+  }
+
+  /** The node after the task, being at `node`, has received `answer`. */
+  next(node: TrieNode, answer: Answer): TrieNode {
+    const key = answerKey(answer);
+    const known = node.children.get(key);
+    if (known) return known;
+    const generator = this.#live?.node === node ? this.#live.generator : this.#rerun(node);
+    const result = generator.next(answer);
+    const child = this.#node(node, answer, result.done ? undefined : result.value);
+    node.children.set(key, child);
+    this.#live = { node: child, generator };
+    return child;
+  }
+
+  /** Number of nodes discovered. */
+  get size(): number {
+    return this.#count;
+  }
+
+  #node(parent: TrieNode | undefined, answer: Answer | undefined, request: Access | undefined): TrieNode {
+    return { id: this.#count++, parent, answer, request, children: new Map() };
+  }
+
+  #rerun(node: TrieNode): Task<unknown> {
+    const answers: Answer[] = [];
+    for (let n = node; n.parent; n = n.parent) answers.push(n.answer!);
+    const generator = this.#make();
+    generator.next();
+    while (answers.length) generator.next(answers.pop()!);
+    return generator;
+  }
+}
+
+function answerKey(answer: Answer): number | string {
+  if (typeof answer === 'number') return answer;
+  return String.fromCharCode(0x100 + (answer.ret & 0x7fff), ...answer.bytes);
+}

@@ -1,0 +1,150 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { Arena } from '../../src/core/index.ts';
+import type { Access, Task } from '../../src/guest/access.ts';
+import { explore, goodCounts } from '../../src/lab/explorer.ts';
+import { countSwitches, formatSchedule, parseSchedule } from '../../src/lab/schedule.ts';
+import { Stepper } from '../../src/lab/stepper.ts';
+import type { ControllerState, World } from '../../src/lab/world.ts';
+
+/** Shared cells that tasks load and store; a task is good if its own cell ends as 1. */
+class Cells implements World {
+  readonly arena = new Arena(256);
+  readonly cells = this.arena.int32(8, 'cells');
+  readonly #tasks: number;
+
+  constructor(tasks: number) {
+    this.#tasks = tasks;
+  }
+
+  perform(_task: number, access: Access): number {
+    if (access.op === 'load') return this.cells[access.address];
+    if (access.op === 'store') this.cells[access.address] = access.value;
+    return 0;
+  }
+
+  takeViolations(): string[] {
+    return this.cells[7] > 1 ? ['two in the section'] : [];
+  }
+
+  verdict(): ControllerState[] {
+    return Array.from({ length: this.#tasks }, (_, i) => (this.cells[i] === 1 ? 'good' : 'failed'));
+  }
+}
+
+type Op = { kind: 'step' } | { kind: 'load'; address: number } | { kind: 'store'; address: number };
+
+/** Runs the operations; a store writes one more than the last load, so outcomes depend on the order. */
+function* program(ops: readonly Op[]): Task<void> {
+  let last = 0;
+  for (const op of ops) {
+    if (op.kind === 'step') yield { op: 'step', grain: 'coarse', name: 's' };
+    else if (op.kind === 'load') last = (yield { op: 'load', address: op.address }) as number;
+    else yield { op: 'store', address: op.address, value: (last + 1) % 3 };
+  }
+}
+
+/** Every schedule one by one, each from the beginning: what the explorer must agree with. */
+function bruteForce(programs: readonly (readonly Op[])[], coarseSteps: number[]): Map<string, bigint> {
+  const outcomes = new Map<string, bigint>();
+  const visit = (choices: number[]) => {
+    const world = new Cells(programs.length);
+    const stepper = stepperOf(world, programs, coarseSteps);
+    const positions = stepper.start();
+    for (const task of choices) positions[task] = stepper.step(task, positions[task]);
+    const running = positions.flatMap((p, t) => (stepper.isDone(t, p) ? [] : [t]));
+    for (const task of running) visit([...choices, task]);
+    if (running.length > 0) return;
+    const key = world
+      .verdict()
+      .map((v) => v[0])
+      .join('');
+    outcomes.set(key, (outcomes.get(key) ?? 0n) + 1n);
+  };
+  visit([]);
+  return outcomes;
+}
+
+function stepperOf(world: World, programs: readonly (readonly Op[])[], coarseSteps: number[]): Stepper {
+  const plans = programs.map((ops, i) => ({ make: () => program(ops), coarseSteps: coarseSteps[i] }));
+  return new Stepper(world, plans, 'coarse');
+}
+
+const opArb: fc.Arbitrary<Op> = fc.oneof(
+  fc.constant<Op>({ kind: 'step' }),
+  fc.record({ kind: fc.constant<'load'>('load'), address: fc.nat(2) }),
+  fc.record({ kind: fc.constant<'store'>('store'), address: fc.nat(2) }),
+);
+
+describe('explorer', () => {
+  test('counts every interleaving exactly as running each of them does', () => {
+    fc.assert(
+      fc.property(fc.array(fc.array(opArb, { maxLength: 7 }), { minLength: 1, maxLength: 3 }), (programs) => {
+        const steps = programs.map(() => 2);
+        const world = new Cells(programs.length);
+        const found = explore(world, stepperOf(world, programs, steps));
+        const expected = bruteForce(programs, steps);
+        expect(new Map([...found.outcomes].sort())).toEqual(new Map([...expected].sort()));
+        expect(found.complete).toBe(true);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('a lost update: of the six orders of two load-store pairs two are good', () => {
+    const increment: Op[] = [
+      { kind: 'step' },
+      { kind: 'load', address: 0 },
+      { kind: 'step' },
+      { kind: 'store', address: 0 },
+    ];
+    const world = new Cells(1);
+    const found = explore(world, stepperOf(world, [increment, increment], [2, 2]));
+    expect(found.interleavings).toBe(6n);
+    expect(goodCounts(found)).toEqual(
+      new Map([
+        [0, 2n],
+        [1, 4n],
+      ]),
+    );
+  });
+
+  test('a witness replays to its outcome and has the fewest switches', () => {
+    const increment: Op[] = [
+      { kind: 'step' },
+      { kind: 'load', address: 0 },
+      { kind: 'step' },
+      { kind: 'store', address: 0 },
+    ];
+    const world = new Cells(1);
+    const found = explore(world, stepperOf(world, [increment, increment], [2, 2]));
+    expect(countSwitches(found.witnesses.get('f')!)).toBe(1);
+    expect(countSwitches(found.witnesses.get('g')!)).toBe(2);
+  });
+
+  test('a bound that stops it is reported as a bound', () => {
+    const busy: Op[] = Array.from({ length: 12 }, (_, i) => (i % 2 ? { kind: 'store', address: 0 } : { kind: 'step' }));
+    const world = new Cells(2);
+    const found = explore(world, stepperOf(world, [busy, busy, busy], [6, 6, 6]), { maxStates: 20 });
+    expect(found.complete).toBe(false);
+  });
+});
+
+describe('schedule strings', () => {
+  test('round-trip', () => {
+    const digest = '0123abcd';
+    fc.assert(
+      fc.property(fc.array(fc.nat(3)), (choices) => {
+        expect(parseSchedule(formatSchedule(digest, choices), digest, 4)).toEqual(choices);
+      }),
+    );
+  });
+
+  test.each([
+    ['ABBA', /no schedule/],
+    ['99999999:AB', /belongs to another run/],
+    ['0123abcd:ABC', /names controller C/],
+  ])('%s is refused with a reason', (text, reason) => {
+    expect(() => parseSchedule(text, '0123abcd', 2)).toThrow(reason);
+  });
+});
