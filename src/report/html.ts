@@ -15,25 +15,25 @@ const COLOURS = ['#1f6fb4', '#c2571a', '#2b8a3e', '#8e44ad', '#a67c00', '#c0392b
 export function htmlPage(title: string, sections: readonly Section[]): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escape(title)}</title><style>${STYLE}</style></head>
-<body><main><h1>${escape(title)}</h1>
+<title>${escapeHtml(title)}</title><style>${STYLE}</style></head>
+<body><main><h1>${escapeHtml(title)}</h1>
 ${sections.map(sectionHtml).join('\n')}
 </main></body></html>
 `;
 }
 
 function sectionHtml(section: Section): string {
-  const parts = [`<section><h2>${escape(section.title)}</h2>`];
-  for (const text of section.text) parts.push(`<p>${escape(text)}</p>`);
+  const parts = [`<section><h2>${escapeHtml(section.title)}</h2>`];
+  for (const text of section.text) parts.push(`<p>${escapeHtml(text)}</p>`);
   if (section.table) parts.push(tableHtml(section.table));
   if (section.timeline) parts.push(timelineSvg(section.timeline.events, section.timeline.controllers));
   return `${parts.join('\n')}</section>`;
 }
 
 function tableHtml(table: NonNullable<Section['table']>): string {
-  const head = table.head.map((cell) => `<th>${escape(cell)}</th>`).join('');
+  const head = table.head.map((cell) => `<th>${escapeHtml(cell)}</th>`).join('');
   const rows = table.rows.map((row) => {
-    const cells = row.cells.map((cell) => `<td>${escape(cell)}</td>`).join('');
+    const cells = row.cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('');
     return `<tr${row.tone ? ` class="${row.tone}"` : ''}>${cells}</tr>`;
   });
   return `<table><thead><tr>${head}</tr></thead><tbody>${rows.join('\n')}</tbody></table>`;
@@ -68,7 +68,7 @@ function timelineSvg(events: readonly TraceEvent[], controllers: number): string
     const colour = event.task < 0 ? '#777' : COLOURS[event.task % COLOURS.length];
     if (event.layer === 'lab') {
       out.push(`<rect x="0" y="${y(row) - 10}" width="${width}" height="${ROW}" fill="${colour}" opacity="0.10"/>`);
-      out.push(`<text x="8" y="${y(row) + 4}" fill="${colour}" class="step">${escape(label(event))}</text>`);
+      out.push(`<text x="8" y="${y(row) + 4}" fill="${colour}" class="step">${escapeHtml(label(event))}</text>`);
       continue;
     }
     const cause = nearestShown(event, events, rowOf);
@@ -77,9 +77,9 @@ function timelineSvg(events: readonly TraceEvent[], controllers: number): string
         `<line x1="${x(cause)}" y1="${y(rowOf.get(cause.seq)!)}" x2="${x(event)}" y2="${y(row)}" class="flow" marker-end="url(#tip)"/>`,
       );
     out.push(
-      `<circle cx="${x(event)}" cy="${y(row)}" r="4.5" fill="${colour}"><title>${escape(event.name)}</title></circle>`,
+      `<circle cx="${x(event)}" cy="${y(row)}" r="4.5" fill="${colour}"><title>${escapeHtml(event.name)}</title></circle>`,
     );
-    out.push(`<text x="${TEXT_AT}" y="${y(row) + 4}" fill="${colour}">${escape(label(event))}</text>`);
+    out.push(`<text x="${TEXT_AT}" y="${y(row) + 4}" fill="${colour}">${escapeHtml(label(event))}</text>`);
   }
   out.push('</svg>');
   const legend = Array.from(
@@ -104,7 +104,7 @@ function nearestShown(
   return cause === undefined ? undefined : events[cause];
 }
 
-function escape(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
 }
 
