@@ -12,16 +12,37 @@ export type Access =
   /** Guest RAM, by guest-physical address, 32 bits at a time. */
   | { op: 'load'; address: number }
   | { op: 'store'; address: number; value: number }
+  /**
+   * A locked read-modify-write of one word of guest RAM: `(old & ~clear) | set` is stored, `old` is the answer. The bit
+   * operations on shared_info are such instructions; as a load and a store, a step between them could lose an event.
+   */
+  | { op: 'update'; address: number; clear: number; set: number }
   | { op: 'hypercall'; nr: number; cmd: number; bytes: Uint8Array }
   /** The kernel's own shared records (irq descriptors, handlers), kept outside the task; see irq-records.ts. */
   | { op: 'kernel'; call: string; args: number[] }
-  /** Wait until completion queue `queue` of the task's controller has an entry; answers a {@link WaitOutcome}. */
+  /**
+   * Wait until the command on queue `queue` of the task's controller has completed; answers a {@link WaitOutcome}:
+   * `interrupted` if its handler has taken the completion (`KernelRecords.completed`), else `timedOut`. A runner without
+   * interrupts answers `polled`: the task then looks into the queue itself.
+   */
   | { op: 'wait'; bdf: number; queue: number; timeoutMs: number }
-  /** A place where another task may run, if the scheduler steps at this grain or a finer one. */
+  /** Sleep, between two looks at a register that is polled. Answer ignored. A model whose devices act at once does nothing. */
+  | { op: 'delay'; ms: number }
+  /**
+   * A place where another task may run, if the scheduler steps at this grain or a finer one; yielded before the work it
+   * names. Names are unique within a task, and what follows depends on the name and on shared state only, never on
+   * earlier answers: two runs of a task that stand at the same name are interchangeable.
+   */
   | { op: 'step'; grain: Grain; name: string };
 
-/** How much is one atomic step: five a controller, one lock section or register group, or every access. */
+/**
+ * How much is one atomic step: five a controller, one lock section or register group, or every access. Coarse places
+ * are also group places. Tasks yield no `fine` markers: every access is one.
+ */
 export type Grain = 'coarse' | 'group' | 'fine';
+
+/** Region number of configuration space. */
+export const CONFIG_REGION = 7;
 
 export interface HypercallAnswer {
   /** ≥ 0, or −errno. */
