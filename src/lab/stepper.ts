@@ -72,7 +72,7 @@ export class Stepper {
       node = trie.next(node, this.#world.perform(task, node.request));
       if (this.#grain === 'fine') break;
     }
-    return { node, steps: position.steps + 1 };
+    return { node: trie.representative(node), steps: position.steps + 1 };
   }
 
   #isBoundary(request: Access): boolean {

@@ -20,6 +20,7 @@ export class TaskTrie {
   readonly #make: () => Task<unknown>;
   /** The generator of the most recent new node: a step forward from there needs no re-run. */
   #live: { node: TrieNode; generator: Task<unknown> } | undefined;
+  readonly #byName = new Map<string, TrieNode>();
   #count = 0;
 
   constructor(make: () => Task<unknown>) {
@@ -41,6 +42,18 @@ export class TaskTrie {
     node.children.set(key, child);
     this.#live = { node: child, generator };
     return child;
+  }
+
+  /**
+   * The node that stands for all nodes interchangeable with `node`: at a step marker what follows depends on its name
+   * and on shared state only (see access.ts), and tasks that have ended are all alike.
+   */
+  representative(node: TrieNode): TrieNode {
+    if (node.request && node.request.op !== 'step') return node;
+    const name = node.request ? node.request.name : '';
+    const known = this.#byName.get(name);
+    if (!known) this.#byName.set(name, node);
+    return known ?? node;
   }
 
   /** Number of nodes discovered. */

@@ -37,8 +37,8 @@ type Op = { kind: 'step' } | { kind: 'load'; address: number } | { kind: 'store'
 /** Runs the operations; a store writes one more than the last load, so outcomes depend on the order. */
 function* program(ops: readonly Op[]): Task<void> {
   let last = 0;
-  for (const op of ops) {
-    if (op.kind === 'step') yield { op: 'step', grain: 'coarse', name: 's' };
+  for (const [i, op] of ops.entries()) {
+    if (op.kind === 'step') yield { op: 'step', grain: 'coarse', name: `${i}, having seen ${last}` };
     else if (op.kind === 'load') last = (yield { op: 'load', address: op.address }) as number;
     else yield { op: 'store', address: op.address, value: (last + 1) % 3 };
   }
