@@ -2,3 +2,15 @@ export { Arena } from './arena.ts';
 export { fromHex, hex, ones, readLe, toHex, type Width, writeLe } from './bits.ts';
 export { UsageError } from './errors.ts';
 export { Prng } from './prng.ts';
+export {
+  type AccessKind,
+  decodeRegister,
+  explainRegister,
+  explainRegisterDifference,
+  type Field,
+  fieldMask,
+  fieldValue,
+  type Register,
+  reg,
+  whole,
+} from './registers.ts';

@@ -14,8 +14,11 @@ export interface DmaMemory {
   writeBytes(address: number, bytes: Uint8Array): void;
 }
 
-/** Conventional (bus, power, hot) reset or Function Level Reset. */
-export type ResetKind = 'conventional' | 'flr';
+/**
+ * Conventional reset (power-on or PERST#), hot reset (in-band, as a bridge's Secondary Bus Reset makes it; sticky bits
+ * survive) or Function Level Reset. PCIe 5.0 §6.6.
+ */
+export type ResetKind = 'conventional' | 'hot' | 'flr';
 
 /**
  * One PCI function as everything outside `src/pci` sees it. Odd accesses get hardware behaviour, never an exception:

@@ -1,0 +1,297 @@
+import { Arena, ones, UsageError, type Width } from '../core/index.ts';
+import { type MappedBar, mappedBar, ROM } from './bars.ts';
+import { AF_LAYOUT } from './caps/af.ts';
+import { PORT_TYPE } from './caps/capability.ts';
+import { Msi } from './caps/msi.ts';
+import { Msix } from './caps/msix.ts';
+import { DEVICE_CAPS_FLR, PCIE } from './caps/pcie.ts';
+import { Slot } from './caps/pcie-slot.ts';
+import { ConfigSpace, overlaps } from './config-space.ts';
+import type { DmaMemory, Effect, PciFunction, ResetKind } from './function.ts';
+import { formatBdf } from './function.ts';
+import { busMaster, type Downstream, type FunctionCore, intxDisableChanged, STATE, setIntx } from './function-core.ts';
+import { BRIDGE_CONTROL_AT, BRIDGE_CONTROL_RESET, CMD, COMMAND_AT, STATUS_AT, STATUS_INTX } from './header.ts';
+import { compileLayout, type Layout, type PlacedCapability } from './layout.ts';
+import type { BarSpec, Flavour, FunctionSpec } from './spec.ts';
+
+/** What lies behind a BAR (0–5, 6 = ROM); the vector table and the PBA overlay it. Offsets from the BAR's base. */
+export interface BarHandler {
+  read(offset: number, width: Width): number;
+  write(offset: number, width: Width, value: number): void;
+  /** After the function's registers have been reset. */
+  reset?(kind: ResetKind): void;
+}
+
+export interface FunctionOptions {
+  /** Where all mutable state is taken from; a private arena of fitting size if not given. */
+  arena?: Arena;
+  /** Guest memory for the device's own accesses. */
+  dma?: DmaMemory;
+}
+
+/** Write hooks of a dword; a register with side effects has one. */
+const HOOK = { command: 1, bridgeControl: 2, msi: 4, msix: 8, deviceControl: 16, slot: 32, powerState: 64 } as const;
+
+/** Makes a function from its image: masks from its capabilities, or measured ones when given. */
+export function createFunction(spec: FunctionSpec, options: FunctionOptions = {}): EmulatedFunction {
+  return new EmulatedFunction(spec, options);
+}
+
+/** One PCI function emulated at register level, in either flavour. */
+export class EmulatedFunction implements PciFunction, FunctionCore {
+  readonly bdf: number;
+  readonly name: string;
+  readonly flavour: Flavour;
+  readonly configSize: number;
+  readonly effects: Effect[] = [];
+  readonly layout: Layout;
+  readonly config: ConfigSpace;
+  readonly state: Int32Array;
+  readonly dma: DmaMemory | undefined;
+  /** The MSI capability, if there is one; reading its properties has no side effects. Likewise the following. */
+  readonly msi: Msi | undefined;
+  readonly msix: Msix | undefined;
+  readonly slot: Slot | undefined;
+  readonly #bars: (BarSpec | undefined)[] = [];
+  readonly #handlers: (BarHandler | undefined)[] = [];
+  readonly #express: number;
+  readonly #power: number;
+  readonly #af: number;
+  #downstream: Downstream | undefined;
+
+  constructor(spec: FunctionSpec, options: FunctionOptions) {
+    this.bdf = spec.bdf;
+    this.name = spec.name;
+    this.flavour = spec.flavour ?? 'spec';
+    this.dma = options.dma;
+    if (spec.image.length < 64)
+      throw new UsageError(`${spec.name}: an image of ${spec.image.length} bytes is no header`);
+    const layout = compileLayout(spec, this.flavour);
+    this.layout = layout;
+    this.configSize = layout.configSize;
+    const arena = options.arena ?? new Arena(layout.configSize + 0x100 + 16.5 * 2048);
+    const label = `${formatBdf(spec.bdf)} ${spec.name}`;
+    this.config = new ConfigSpace(arena, layout.configSize, `${label}.config`);
+    this.config.bytes.set(layout.image);
+    this.config.writable.set(layout.writable);
+    this.config.w1c.set(layout.w1c);
+    this.state = arena.int32(STATE.words, `${label}.state`);
+    this.state[STATE.intxAsserted] = layout.image[STATUS_AT] & STATUS_INTX ? 1 : 0;
+    for (const bar of layout.bars) this.#bars[bar.bar] = bar;
+
+    this.#express = this.#find(0x10)?.at ?? 0;
+    this.#power = this.#find(0x01)?.at ?? 0;
+    this.#af = this.#find(0x13)?.at ?? 0;
+    const msi = this.#find(0x05);
+    if (msi) this.msi = new Msi(this, msi.at);
+    const msix = this.#find(0x11);
+    if (msix && msix.sizeBytes === 12) this.msix = new Msix(this, msix.at, arena, label);
+    if (this.#hasSlot()) this.slot = new Slot(this, this.#express, () => this.#notifyPort());
+    this.#setHooks();
+  }
+
+  readConfig(offset: number, width: Width): number {
+    if (offset < 0 || offset >= this.configSize) return ones(width);
+    if (this.config.hooksOfRead(offset, width) !== 0) this.#beforeRead(offset, width);
+    return this.config.get(offset, width);
+  }
+
+  writeConfig(offset: number, width: Width, value: number): void {
+    if (offset < 0 || offset >= this.configSize) return;
+    const hooks = this.config.hooksOfWrite(offset, width);
+    if (hooks === 0) this.config.write(offset, width, value);
+    else this.#writeHooked(hooks, offset, width, value);
+  }
+
+  readBar(bar: number, offset: number, width: Width): number {
+    const spec = this.#bars[bar];
+    if (!spec || offset < 0 || offset + width > spec.sizeBytes) return ones(width);
+    const { msix } = this;
+    if (msix && bar === msix.tableBar && inWindow(offset, msix.tableOffset, msix.tableBytes))
+      return msix.readTable(offset - msix.tableOffset, width);
+    if (msix && bar === msix.pbaBar && inWindow(offset, msix.pbaOffset, msix.pbaBytes))
+      return msix.readPba(offset - msix.pbaOffset, width);
+    return this.#handlers[bar]?.read(offset, width) ?? 0;
+  }
+
+  writeBar(bar: number, offset: number, width: Width, value: number): void {
+    const spec = this.#bars[bar];
+    if (!spec || offset < 0 || offset + width > spec.sizeBytes) return;
+    const { msix } = this;
+    if (msix && bar === msix.tableBar && inWindow(offset, msix.tableOffset, msix.tableBytes))
+      msix.writeTable(offset - msix.tableOffset, width, value);
+    else if (msix && bar === msix.pbaBar && inWindow(offset, msix.pbaOffset, msix.pbaBytes)) return;
+    else this.#handlers[bar]?.write(offset, width, value);
+  }
+
+  raise(vector: number): void {
+    if (this.msix?.enabled) this.msix.raise(vector);
+    else if (this.msi?.enabled) this.msi.raise(vector);
+    else setIntx(this, 1);
+  }
+
+  lower(): void {
+    setIntx(this, 0);
+  }
+
+  reset(kind: ResetKind): void {
+    setIntx(this, 0);
+    if (this.state[STATE.intxLevel] !== 0)
+      this.effects.push({ kind: 'intx', bdf: this.bdf, pin: this.config.bytes[0x3d], level: 0 });
+    this.state.fill(0);
+    const { bytes } = this.config;
+    const { resetMask, resetValue, sticky, keptByFlr } = this.layout;
+    for (let i = 0; i < bytes.length; i++) {
+      let mask = resetMask[i];
+      if (this.flavour === 'spec' && kind !== 'conventional')
+        mask &= ~(kind === 'flr' ? sticky[i] | keptByFlr[i] : sticky[i]);
+      bytes[i] = (bytes[i] & ~mask) | (resetValue[i] & mask);
+    }
+    this.msi?.reset();
+    this.msix?.reset();
+    this.slot?.reset();
+    for (const handler of this.#handlers) handler?.reset?.(kind);
+  }
+
+  /** Puts a device's logic behind a BAR. */
+  setBarHandler(bar: number, handler: BarHandler): void {
+    if (!this.#bars[bar]) throw new UsageError(`${this.name} has no ${bar === ROM ? 'ROM' : `BAR ${bar}`}`);
+    this.#handlers[bar] = handler;
+  }
+
+  /** Tells a bridge what is behind it. */
+  connect(downstream: Downstream): void {
+    this.#downstream = downstream;
+    this.slot?.connect(downstream);
+  }
+
+  /** True while the function may access memory. */
+  get busMaster(): boolean {
+    return busMaster(this);
+  }
+
+  /** True while the device asserts INTx, whether or not the disable bit lets it through. */
+  get intxAsserted(): boolean {
+    return this.state[STATE.intxAsserted] !== 0;
+  }
+
+  /** Where a BAR decodes now; undefined while it does not, or if there is none. In D3hot nothing decodes (PM 1.2 §5.4.1). */
+  mappedBar(bar: number): MappedBar | undefined {
+    const spec = this.#bars[bar];
+    if (!spec || this.#asleep()) return undefined;
+    return mappedBar(this.config, spec, this.layout.traits.headerType);
+  }
+
+  /** Side-effect-free view of configuration space, for dumps and checks. */
+  getConfig(offset: number, width: Width): number {
+    return this.config.get(offset, width);
+  }
+
+  #find(id: number): PlacedCapability | undefined {
+    return this.layout.capabilities.find((c) => !c.extended && c.id === id);
+  }
+
+  #hasSlot(): boolean {
+    const { portType } = this.layout.traits;
+    const port = portType === PORT_TYPE.rootPort || portType === PORT_TYPE.downstream;
+    return port && (this.config.get(this.#express + PCIE.flags, 2) & 0x100) !== 0;
+  }
+
+  #setHooks(): void {
+    const { config } = this;
+    const hook = (at: number, size: number, flag: number) => config.hook(config.writeHooks, at, size, flag);
+    hook(COMMAND_AT, 2, HOOK.command);
+    if (this.layout.traits.headerType === 1) hook(BRIDGE_CONTROL_AT, 1, HOOK.bridgeControl);
+    if (this.msi) hook(this.msi.at, this.msi.sizeBytes, HOOK.msi);
+    if (this.msix) hook(this.msix.at + 3, 1, HOOK.msix);
+    if (this.#express) hook(this.#express + PCIE.deviceControl + 1, 1, HOOK.deviceControl);
+    if (this.#af) hook(this.#af + AF_LAYOUT.control, 1, HOOK.deviceControl);
+    if (this.slot) hook(this.#express + PCIE.slotControl, 4, HOOK.slot);
+    if (this.#power && this.flavour === 'spec') hook(this.#power + 4, 1, HOOK.powerState);
+    const { portType } = this.layout.traits;
+    if (portType === PORT_TYPE.rootPort || portType === PORT_TYPE.downstream)
+      config.hook(config.readHooks, this.#express + PCIE.linkStatus, 2, 1);
+  }
+
+  /** Stores the write, then runs the hooks of what it touched, in the order of `hw/pci/pci.c: pci_default_write_config`. */
+  #writeHooked(hooks: number, offset: number, width: Width, value: number): void {
+    const { config } = this;
+    const command = config.get(COMMAND_AT, 2);
+    const msixControl = this.msix ? this.msix.control : 0;
+    const bridgeControl = config.bytes[BRIDGE_CONTROL_AT];
+    const powerState = this.#power ? config.bytes[this.#power + 4] : 0;
+    const slot = this.slot ? config.get(this.#express + PCIE.slotControl, 4) : 0;
+    config.write(offset, width, value);
+    if (hooks & HOOK.command) this.#commandWritten(offset, command);
+    if (hooks & HOOK.msi) this.msi!.written(offset, width);
+    if (hooks & HOOK.msix) this.msix!.written(offset, width, msixControl);
+    if (hooks & HOOK.bridgeControl) this.#bridgeControlWritten(bridgeControl);
+    if (hooks & HOOK.powerState) this.#powerStateWritten(powerState);
+    if (hooks & HOOK.deviceControl) this.#deviceControlWritten(offset, width, value);
+    if (hooks & HOOK.slot) this.slot!.written(offset, width, value, slot);
+  }
+
+  #commandWritten(offset: number, before: number): void {
+    if (!((this.config.get(COMMAND_AT, 2) ^ before) & CMD.intxDisable)) return;
+    // Deviation: QEMU 7.2 looks at INTx Disable only when byte 0x04 is written (`pci.c: pci_default_write_config`)
+    if (this.flavour === 'spec' || offset <= COMMAND_AT) intxDisableChanged(this);
+  }
+
+  #bridgeControlWritten(before: number): void {
+    const now = this.config.bytes[BRIDGE_CONTROL_AT];
+    if (now & ~before & BRIDGE_CONTROL_RESET) this.#downstream?.reset('hot');
+  }
+
+  /** D3hot to D0 without No_Soft_Reset resets the function. PM 1.2 §5.4.1, PCIe 5.0 §7.5.2.2. */
+  #powerStateWritten(before: number): void {
+    const now = this.config.bytes[this.#power + 4];
+    if ((before & 3) === 3 && (now & 3) === 0 && !(now & 8)) this.reset('hot');
+  }
+
+  #asleep(): boolean {
+    return this.flavour === 'spec' && this.#power !== 0 && (this.config.bytes[this.#power + 4] & 3) === 3;
+  }
+
+  /** Initiate Function Level Reset in Device Control (PCIe 5.0 §7.5.3.4) or AF Control: acts when written 1, reads 0. */
+  #deviceControlWritten(offset: number, width: number, value: number): void {
+    const wrote = (at: number, bit: number) =>
+      overlaps(offset, width, at, 1) && ((value >>> (8 * (at - offset))) & bit) !== 0;
+    const caps = this.#express ? this.config.get(this.#express + PCIE.deviceCaps, 4) : 0;
+    const express = caps & DEVICE_CAPS_FLR && wrote(this.#express + PCIE.deviceControl + 1, 0x80);
+    const af =
+      this.#af !== 0 &&
+      this.flavour === 'spec' &&
+      (this.config.bytes[this.#af + AF_LAYOUT.caps] & AF_LAYOUT.flrCapable) !== 0 &&
+      wrote(this.#af + AF_LAYOUT.control, AF_LAYOUT.initiateFlr);
+    if (express || af) this.reset('flr');
+  }
+
+  /** A port's Link Status is its partner's, or without one what it could be (`pcie.c: pcie_sync_bridge_lnk`). */
+  #beforeRead(offset: number, width: number): void {
+    const at = this.#express + PCIE.linkStatus;
+    if (!overlaps(offset, width, at, 2) || this.flavour === 'spec') return;
+    const caps = this.config.get(this.#express + PCIE.linkCaps, 2);
+    this.config.update(at, 2, 0x3ff, trainedLink(caps, this.#downstream?.linkStatus()));
+  }
+
+  /** A port's own interrupt: MSI-X or MSI with the capability's message number; false if neither is enabled. */
+  #notifyPort(): boolean {
+    const vector = (this.config.get(this.#express + PCIE.flags, 2) >> 9) & 31;
+    if (this.msix?.enabled) this.msix.raise(vector);
+    else if (this.msi?.enabled) this.msi.raise(vector);
+    else return false;
+    return true;
+  }
+}
+
+function inWindow(offset: number, at: number, sizeBytes: number): boolean {
+  return offset >= at && offset < at + sizeBytes;
+}
+
+/** Speed and width: the partner's, no more than the port's own; a partner that reports 0 counts as the least. */
+function trainedLink(caps: number, partner: number | undefined): number {
+  if (partner === undefined) return caps & 0x3ff;
+  const speed = Math.min(partner & 15 || 1, caps & 15);
+  const width = Math.min(partner & 0x3f0 || 0x10, caps & 0x3f0);
+  return speed | width;
+}
