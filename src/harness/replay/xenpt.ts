@@ -47,6 +47,7 @@ function replayXenpt(file: string, header: Header, lines: Iterable<RecordingLine
     guestTable: header.guest_table,
     coreWritable: new Uint8Array(0x40),
   });
+  if (device.msix) stub.tableAddress = device.msix.layout.tableBase + device.msix.layout.tableOffset;
   stub.calls.length = 0; // what happens at creation is not recorded
 
   const compare = (line: number, what: string, expected: unknown, actual: unknown) => {
@@ -136,6 +137,7 @@ class Stub implements HostFunction, Toolstack {
   readonly table = new Map<number, number>();
   readonly calls: unknown[] = [];
   failing = 0;
+  tableAddress = 0;
   readonly #config: Uint8Array;
   readonly #writable: Uint8Array;
   readonly #mapped = new Set<number>();
@@ -167,8 +169,8 @@ class Stub implements HostFunction, Toolstack {
     }
   }
 
-  readTable(offset: number): number {
-    return this.table.get(offset) ?? 0;
+  readMemory(address: number): number {
+    return this.table.get(address - this.tableAddress) ?? 0;
   }
 
   mapPirqMsi({ index, pirq, devfn, bus, entry, tableBase }: MapPirqMsi): { rc: number; pirq: number } {

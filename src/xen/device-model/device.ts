@@ -85,7 +85,7 @@ export class PassthroughDevice {
   /** Guest read. Misaligned accesses and those beyond the first 256 bytes give 0. xen_pt.c: xen_pt_pci_read_config */
   readConfig(offset: number, width: Width): number {
     if (!this.#accepts(offset, width)) return 0;
-    const group = this.#groupAt(offset);
+    const group = this.layout.groupAt[offset];
     if (group?.hardwired) return 0;
     const hostValue = this.#context.host.readConfig(offset, width);
     if (!group) return hostValue;
@@ -114,7 +114,7 @@ export class PassthroughDevice {
   /** Guest write; accesses that {@link readConfig} answers with 0 vanish. xen_pt.c: xen_pt_pci_write_config */
   writeConfig(offset: number, width: Width, written: number): void {
     if (!this.#accepts(offset, width)) return;
-    const group = this.#groupAt(offset);
+    const group = this.layout.groupAt[offset];
     if (group?.hardwired) return;
     const { host, switches } = this.#context;
     const isOld = switches.registers === '2.0';
@@ -276,10 +276,6 @@ export class PassthroughDevice {
 
   #accepts(offset: number, width: Width): boolean {
     return offset < this.#context.switches.configLimit && (offset & (width - 1)) === 0;
-  }
-
-  #groupAt(offset: number): Group | undefined {
-    return this.layout.groups.find((g) => offset >= g.base && offset < g.base + g.size);
   }
 }
 

@@ -18,6 +18,6 @@ export interface HostFunction {
   readConfig(offset: number, length: number): number;
   /** Like {@link readConfig}; a length of 3 occurs. */
   writeConfig(offset: number, length: number, value: number): void;
-  /** The 32-bit word at `offset` (a multiple of 4) from the start of the vector table in its BAR, unsigned. */
-  readTable(offset: number): number;
+  /** Unsigned 32-bit word of the function's vector table (or behind it), by its host-physical address. */
+  readMemory(address: number): number;
 }

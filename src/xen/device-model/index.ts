@@ -1,3 +1,4 @@
+export { BusHostFunction } from './bus-host-function.ts';
 export { type Context, type MapPirqMsi, type MsiBinding, NO_PIRQ, type Toolstack } from './calls.ts';
 export { PassthroughDevice, type PassthroughOptions } from './device.ts';
 export type { HostFunction, HostRegion } from './host.ts';
@@ -13,3 +14,4 @@ export {
   type SwitchInfo,
   withSwitches,
 } from './profiles.ts';
+export { type Hypercall, HypercallToolstack, type ToolstackOptions } from './toolstack.ts';

@@ -64,6 +64,8 @@ export interface MsixLayout {
 export interface Layout {
   /** In the order they are searched. */
   readonly groups: readonly Group[];
+  /** The group that answers for each of the 256 bytes, if any. */
+  readonly groupAt: readonly (Group | undefined)[];
   /** Registers in the order they are initialised. */
   readonly registers: readonly Register[];
   readonly msi?: MsiLayout;
@@ -100,7 +102,8 @@ export function layOut(host: HostFunction, switches: Switches, permissive: boole
     const size = groupSize(spec, base, image, host.sbdf);
     groups.unshift({ name: spec.name, base, size, hardwired: spec.kind === 'hardwired', registers: own.reverse() });
   }
-  return { groups, registers, ...(msi && { msi }), ...(msix && { msix }) };
+  const groupAt = Array.from({ length: 0x100 }, (_, at) => groups.find((g) => at >= g.base && at < g.base + g.size));
+  return { groups, groupAt, registers, ...(msi && { msi }), ...(msix && { msix }) };
 }
 
 function layOutMsix(image: Uint8Array, base: number, regions: readonly HostRegion[]): MsixLayout {

@@ -105,7 +105,7 @@ export class PassthroughMsix {
   readTable(offset: number): number {
     if (offset & 3) return 0;
     if (offset < this.entryCount * ENTRY_BYTES) return this.#latch[offset >> 2] >>> 0;
-    return this.#context.host.readTable(offset);
+    return this.#readHostTable(offset);
   }
 
   /** 32 bits; misaligned writes and those beyond the table vanish. xen_pt_msi.c: pci_msix_write */
@@ -168,7 +168,13 @@ export class PassthroughMsix {
   }
 
   #hostVectorControl(entry: number): number {
-    return this.#context.host.readTable(entry * ENTRY_BYTES + 4 * LATCH.vectorControl);
+    return this.#readHostTable(entry * ENTRY_BYTES + 4 * LATCH.vectorControl);
+  }
+
+  /** Deviation: a table in a BAR that the host has not placed reads as 0; QEMU fails to attach such a function. */
+  #readHostTable(offset: number): number {
+    const { tableBase, tableOffset } = this.layout;
+    return tableBase === 0 ? 0 : this.#context.host.readMemory(tableBase + tableOffset + offset);
   }
 
   #setGuestTable(address: number): void {
