@@ -1,0 +1,249 @@
+import { Arena, type Width } from '../../../core/index.ts';
+import { executeAdmin } from './admin.ts';
+import { type Context, decodeRequest, fail } from './context.ts';
+import { takeEvent } from './events.ts';
+import { resetFeatures } from './features.ts';
+import { HostMemory, type NvmeHost } from './host.ts';
+import { InterruptLogic } from './interrupts.ts';
+import { executeNvm } from './nvm.ts';
+import type { NvmeShape } from './options.ts';
+import { complete, cqRoom, fetch, finish, openCq, openSq, sqAt, sqReady, writeHead, writeTail } from './queues.ts';
+import { CC, CSTS, capWords, DOORBELLS, REG, REGISTER_WORDS, REGISTERS, VERSION } from './registers.ts';
+import { NvmeState, SQ, VAR } from './state.ts';
+import { OUTSTANDING, STATUS } from './status.ts';
+
+const ROW_AT = new Map(REGISTERS.map((row) => [row.offset, row]));
+
+/**
+ * An NVM Express 1.4 controller behind its registers. It reads and writes host memory and signals vectors through its
+ * {@link NvmeHost}, and has no other way out. Commands are executed by the doorbell write that submits them, or with
+ * the `defer` option one by one by {@link step}.
+ *
+ * Whatever a host does, an access ends after at most the commands that fit its queues, each moving at most the maximum
+ * transfer, and never throws: errors are status codes, events, or CSTS.CFS.
+ */
+export class NvmeController {
+  readonly #ctx: Context;
+  readonly #interrupts: InterruptLogic;
+
+  /**
+   * @param shape from `completeOptions`
+   * @param vectors most vectors the function can have in any interrupt mode
+   */
+  constructor(shape: NvmeShape, host: NvmeHost, vectors: number, arena?: Arena) {
+    const state = new NvmeState(arena ?? new Arena(NvmeState.sizeBytes(shape, vectors)), shape, vectors);
+    this.#ctx = { shape, state, host, memory: new HostMemory(host), vectors };
+    this.#interrupts = new InterruptLogic(this.#ctx);
+    this.#setInitial();
+  }
+
+  /** Reads controller registers at any width and alignment; doorbells and what is reserved read zero. NVMe 1.4 §3.1. */
+  readRegister(offset: number, width: Width): number {
+    let value = 0;
+    for (let i = 0; i < width; i++) {
+      const at = offset + i;
+      const word = at >> 2;
+      if (word < REGISTER_WORDS) value |= ((this.#ctx.state.registers[word] >>> (8 * (at & 3))) & 0xff) << (8 * i);
+    }
+    return value >>> 0;
+  }
+
+  /** Writes an aligned 32-bit word; §3.1 leaves other writes undefined, and here they are dropped. */
+  writeRegister(offset: number, width: Width, value: number): void {
+    if (width !== 4 || (offset & 3) !== 0) return;
+    this.#interrupts.begin();
+    if (offset >= DOORBELLS) this.#writeDoorbell(offset - DOORBELLS, value & 0xffff);
+    else this.#writeWord(offset, value);
+    this.#interrupts.end();
+  }
+
+  /** Conventional reset or Function Level Reset: every register returns to its initial value. NVMe 1.4 §7.3.2. */
+  reset(): void {
+    for (let word = 0; word < REGISTER_WORDS; word++) this.#ctx.state.registers[word] = 0;
+    this.#setInitial();
+    this.#ctx.host.lower();
+  }
+
+  /**
+   * Executes the next waiting command, queue by queue in round-robin order (§4.13, arbitration burst of one).
+   * @returns false if no queue has one that can be taken
+   */
+  step(): boolean {
+    this.#interrupts.begin();
+    const id = this.#arbitrate();
+    if (id >= 0) this.#execute(id);
+    this.#interrupts.end();
+    return id >= 0;
+  }
+
+  /** Call after MSI-X or MSI was disabled: INTx takes the level that the completion queues call for. */
+  refreshIntx(): void {
+    this.#interrupts.driveIntx();
+  }
+
+  #writeWord(offset: number, value: number): void {
+    const row = ROW_AT.get(offset);
+    if (!row) return;
+    const { registers } = this.#ctx.state;
+    const word = offset >> 2;
+    if (word === REG.INTMS || word === REG.INTMC) {
+      // both read as the mask: one sets, the other clears
+      registers[REG.INTMS] = word === REG.INTMS ? registers[REG.INTMS] | value : registers[REG.INTMS] & ~value;
+      registers[REG.INTMC] = registers[REG.INTMS];
+    } else if (word === REG.CC) this.#writeCc(value);
+    else registers[word] = (registers[word] & ~row.writable) | (value & row.writable);
+  }
+
+  /** CC: enable, reset and shutdown. NVMe 1.4 §3.1.5, §7.6. */
+  #writeCc(value: number): void {
+    const { registers } = this.#ctx.state;
+    const row = ROW_AT.get(REG.CC << 2)!;
+    const before = registers[REG.CC];
+    const wasEnabled = (before & CC.EN) !== 0;
+    const enable = (value & CC.EN) !== 0;
+    if (wasEnabled && !enable) this.#resetController();
+    const writable = wasEnabled && enable ? row.writableEnabled : row.writable;
+    registers[REG.CC] = (before & ~writable) | (value & writable);
+    if (!wasEnabled && enable) this.#enable();
+    if (CC.shn(value) !== 0 && CC.shn(before) === 0) this.#shutDown();
+  }
+
+  /** CC.EN 0 → 1. Settings that cannot work are fatal: RDY stays clear and CFS tells. NVMe 1.4 §7.6.1. */
+  #enable(): void {
+    const ctx = this.#ctx;
+    const { registers } = ctx.state;
+    const cc = registers[REG.CC];
+    const sqSize = (registers[REG.AQA] & 0xfff) + 1;
+    const cqSize = ((registers[REG.AQA] >>> 16) & 0xfff) + 1;
+    const offsetMask = (4096 << CC.mps(cc)) - 1;
+    const misaligned = (registers[REG.ASQ] | registers[REG.ACQ]) & offsetMask;
+    registers[REG.CSTS] &= ~CSTS.SHST_MASK;
+    const unsupported = CC.mps(cc) > ctx.shape.mpsMax || CC.css(cc) !== 0 || CC.ams(cc) !== 0;
+    if (unsupported || sqSize < 2 || cqSize < 2 || misaligned) {
+      fail(ctx);
+      return;
+    }
+    openCq(ctx, 0, {
+      lo: registers[REG.ACQ],
+      hi: registers[REG.ACQ + 1],
+      size: cqSize,
+      vector: 0,
+      interrupts: true,
+    });
+    openSq(ctx, 0, { lo: registers[REG.ASQ], hi: registers[REG.ASQ + 1], size: sqSize, cqid: 0 });
+    registers[REG.CSTS] |= CSTS.RDY;
+  }
+
+  /** CC.EN 1 → 0: all queues and outstanding commands vanish, features return to their defaults. NVMe 1.4 §7.3.2. */
+  #resetController(): void {
+    const { registers } = this.#ctx.state;
+    for (let word = 0; word < REGISTER_WORDS; word++)
+      if (!ROW_AT.get(word << 2)?.survivesControllerReset) registers[word] = 0;
+    this.#setInitial();
+  }
+
+  /** Everything that a controller level reset sets, besides the registers that read zero after it. */
+  #setInitial(): void {
+    const { state, shape } = this.#ctx;
+    [state.registers[REG.CAP], state.registers[REG.CAP_HI]] = capWords(shape);
+    state.registers[REG.VS] = VERSION;
+    state.vars[VAR.IO_QUEUES] = state.vars[VAR.NEXT_SQ] = 0;
+    state.vars[VAR.AER_COUNT] = state.vars[VAR.AER_MASKED] = state.vars[VAR.AER_PENDING] = 0;
+    state.aerCids.fill(0);
+    state.sqs.fill(0);
+    state.cqs.fill(0);
+    resetFeatures(this.#ctx);
+  }
+
+  /** Shutdown notification: contents go to stable storage, and the status is complete at once. NVMe 1.4 §7.6.2. */
+  #shutDown(): void {
+    const { state, shape } = this.#ctx;
+    const flushed = shape.namespaces.map((ns) => ns.flush()).every(Boolean);
+    if (!flushed) fail(this.#ctx);
+    state.registers[REG.CSTS] = (state.registers[REG.CSTS] & ~CSTS.SHST_MASK) | CSTS.SHST_COMPLETE;
+  }
+
+  /** True while doorbells have an effect: ready, not failed, not shut down. */
+  #running(): boolean {
+    const csts = this.#ctx.state.registers[REG.CSTS];
+    return (csts & (CSTS.RDY | CSTS.CFS | CSTS.SHST_MASK)) === CSTS.RDY;
+  }
+
+  /** Doorbells: submission queue tails and completion queue heads by turns. NVMe 1.4 §3.1.24, §3.1.25. */
+  #writeDoorbell(offset: number, value: number): void {
+    const index = offset / (4 << this.#ctx.shape.doorbellStride);
+    if (!Number.isInteger(index) || !this.#running()) return;
+    const id = index >> 1;
+    if ((index & 1) === 0) {
+      if (writeTail(this.#ctx, id, value) && !this.#ctx.shape.defer) this.#drain(id);
+    } else {
+      const wasFull = cqRoom(this.#ctx, id) === 0;
+      if (writeHead(this.#ctx, id, value)) {
+        this.#interrupts.acknowledged(id);
+        if (wasFull && !this.#ctx.shape.defer) this.#drainAll();
+      }
+    }
+    this.#reportEvents();
+  }
+
+  /** Executes all that submission queue `id` holds and its completion queue has places for. */
+  #drain(id: number): void {
+    while (this.#running() && sqReady(this.#ctx, id)) this.#execute(id);
+  }
+
+  /** Executes what waited for places in completion queues. */
+  #drainAll(): void {
+    for (let id = this.#arbitrate(); id >= 0; id = this.#arbitrate()) this.#execute(id);
+  }
+
+  /** The next submission queue in turn that has a command to take, or −1. */
+  #arbitrate(): number {
+    const { vars } = this.#ctx.state;
+    const queues = this.#ctx.shape.queuePairs + 1;
+    if (!this.#running()) return -1;
+    for (let i = 0; i < queues; i++) {
+      const id = (vars[VAR.NEXT_SQ] + i) % queues;
+      if (!sqReady(this.#ctx, id)) continue;
+      vars[VAR.NEXT_SQ] = (id + 1) % queues;
+      return id;
+    }
+    return -1;
+  }
+
+  /** Takes one command from a ready submission queue and executes it. NVMe 1.4 §7.2. */
+  #execute(id: number): void {
+    const ctx = this.#ctx;
+    const entry = fetch(ctx, id);
+    if (!entry) return;
+    const req = decodeRequest(id, entry);
+    // no fused operations, and data pointers are PRPs: §4.2, FUSE and PSDT
+    const status =
+      req.cdw[0] & 0xc300 ? STATUS.invalidFieldInCommand : id === 0 ? executeAdmin(ctx, req) : executeNvm(ctx, req);
+    if (status !== OUTSTANDING) this.#interrupts.posted(finish(ctx, req, status));
+    if (id === 0) this.#reportEvents();
+  }
+
+  /** Completes outstanding Asynchronous Event Requests for events that wait, as far as there are places. */
+  #reportEvents(): void {
+    while (this.#running() && cqRoom(this.#ctx, 0) > 0) {
+      const event = takeEvent(this.#ctx);
+      if (!event) return;
+      this.#interrupts.posted(complete(this.#ctx, { sqid: 0, ...event }, STATUS.success));
+    }
+  }
+
+  /** True if a command waits that {@link step} would take. */
+  get hasWork(): boolean {
+    if (!this.#running()) return false;
+    for (let id = 0; id <= this.#ctx.shape.queuePairs; id++) if (sqReady(this.#ctx, id)) return true;
+    return false;
+  }
+
+  /** Commands submitted to queue `id` and not taken yet; 0 if there is no such queue. */
+  queued(id: number): number {
+    const { sqs } = this.#ctx.state;
+    const q = sqAt(id);
+    const size = sqs[q + SQ.SIZE] ?? 0;
+    return size === 0 ? 0 : (sqs[q + SQ.TAIL] - sqs[q + SQ.HEAD] + size) % size;
+  }
+}
