@@ -1,0 +1,28 @@
+export * from './access.ts';
+export { type BootGsi, type BootOptions, boot, registerGsi } from './boot.ts';
+export * from './drivers/nvme-layout.ts';
+export { type BarWindow, type EnumerateOptions, enumerate } from './enumerate.ts';
+export { SHARED_INFO_BYTES } from './event-bits.ts';
+export { handleIdtVector, handleUpcall } from './events.ts';
+export type { Guest } from './guest.ts';
+export {
+  CONTROLLER_STATE,
+  IRQ_FLAG,
+  IRQ_TYPE,
+  type IrqRecord,
+  KernelRecords,
+  type KernelShape,
+  MSI_MODE,
+  QUEUE_FLAG,
+} from './irq-records.ts';
+export {
+  getKernelProfile,
+  KERNEL_PROFILES,
+  type KernelProfile,
+  type ReuseRule,
+  SWITCHES,
+  type SwitchName,
+  withSwitches,
+} from './kernel-profile.ts';
+export { logLine } from './log.ts';
+export * from './workloads.ts';

@@ -1,0 +1,367 @@
+import { Arena, UsageError } from '../core/index.ts';
+import { formatBdf } from '../pci/function.ts';
+import { Table } from './table.ts';
+
+/** How many of everything a guest's kernel can hold; fixes the size of its state. */
+export interface KernelShape {
+  /** PCI functions. */
+  devices: number;
+  /** Message vectors a function can have enabled. */
+  vectors: number;
+  /** Queues a controller can have, the admin queue included. */
+  queues: number;
+  /** Linux irqs below this are the GSI of that number, the others are for messages. At least 16; default 48. */
+  gsis?: number;
+  /** Event channel ports that can be known, 0 … ports − 1; default 256. */
+  ports?: number;
+  /** pirqs that the persistent map of rule R0 covers; default 256. */
+  pirqs?: number;
+}
+
+export const IRQ_TYPE = { free: 0, pirq: 1, apic: 2 } as const;
+export const IRQ_FLAG = { needsEoi: 1, shareable: 2 } as const;
+/** What a function's interrupts are: its pin, or messages. */
+export const MSI_MODE = { none: 0, msi: 1, msix: 2 } as const;
+
+/**
+ * How the driver of a controller fares. `slow`: up, but completions had to be found by looking; `partly`: some queue
+ * was given up; `failed`: given up.
+ */
+export const CONTROLLER_STATE = { unbound: 0, probing: 1, up: 2, slow: 3, partly: 4, failed: 5 } as const;
+
+/**
+ * What became of a queue. `interrupted`: its own interrupt handler took a completion; `polled`: a completion was found
+ * without interrupt; `spurious`: its handler ran and found nothing; `dead`: given up.
+ */
+export const QUEUE_FLAG = { created: 1, interrupted: 2, polled: 4, spurious: 8, dead: 16 } as const;
+
+const DEVICE = [
+  'bdf',
+  'msiCap',
+  'msixCap',
+  /** 1 if the MSI capability has no 64-bit address. */
+  'only32',
+  'intxIrq',
+  'mode',
+  /** Message descriptors that exist. */
+  'vectors',
+  /** Message control as last read by the set-up. */
+  'control',
+  'tableBar',
+  'tableOffset',
+] as const;
+const VECTOR = ['irq', 'ctrl', 'addressLo', 'addressHi', 'data'] as const;
+const CONTROLLER = ['state', 'missed', 'stride', 'ioDepth', 'ioQueues'] as const;
+const QUEUE = ['irq', 'sq', 'cq', 'depth', 'tail', 'head', 'phase', 'busy', 'status', 'result', 'flags'] as const;
+const IRQ = ['type', 'port', 'pirq', 'flags', 'device', 'entry', 'idtVector'] as const;
+
+export interface IrqRecord {
+  irq: number;
+  type: number;
+  /** 0: none. */
+  port: number;
+  pirq: number;
+  flags: number;
+  /** Owner of a message; undefined for a GSI. */
+  bdf: number | undefined;
+  entry: number;
+  idtVector: number;
+}
+
+const ENOSPC = 28;
+/** The first CPU vector that is given to devices on bare metal. arch/x86/include/asm/irq_vectors.h */
+const FIRST_IDT_VECTOR = 0x31;
+
+/**
+ * All state that guest tasks share: functions and what the PCI core caches of them, message descriptors, irq records in
+ * the order of the kernel's list, ports, drivers' controllers and queues. Everything is in the arena. Tasks reach it
+ * only by `kernel` accesses, which a runner serves by {@link perform}; the other methods are for looking.
+ *
+ * Functions are found by bdf, but kept and listed in the order in which they were added, so that names decide nothing.
+ */
+export class KernelRecords {
+  readonly #shape: Required<KernelShape>;
+  readonly #device: Table<(typeof DEVICE)[number]>;
+  readonly #vector: Table<(typeof VECTOR)[number]>;
+  readonly #controller: Table<(typeof CONTROLLER)[number]>;
+  readonly #queue: Table<(typeof QUEUE)[number]>;
+  readonly #irq: Table<(typeof IRQ)[number]>;
+  /** Irqs in list order, oldest first; `#order[0]` is their number. */
+  readonly #order: Int32Array;
+  /** Irq + 1 by port. */
+  readonly #portIrq: Int32Array;
+  /** Irq + 1 by pirq, never cleared: what 2.6.37 kept (rule R0). */
+  readonly #pirqIrq: Int32Array;
+  readonly #calls: Record<string, (a: number, b: number, c: number, d: number) => number>;
+  #recent = 0;
+
+  constructor(shape: KernelShape, arena?: Arena) {
+    this.#shape = { gsis: 48, ports: 256, pirqs: 256, ...shape };
+    const { devices, vectors, queues, gsis, ports, pirqs } = this.#shape;
+    if (gsis < 16) throw new UsageError(`a kernel has at least 16 GSIs, not ${gsis}`);
+    const irqs = gsis + devices * vectors;
+    const words =
+      devices * (DEVICE.length + CONTROLLER.length + vectors * VECTOR.length + queues * QUEUE.length) +
+      irqs * (IRQ.length + 1) +
+      ports +
+      pirqs;
+    const a = arena ?? new Arena(words * 4 + 128);
+    this.#device = new Table(a, 'device', devices, DEVICE);
+    this.#vector = new Table(a, 'vector', devices * vectors, VECTOR);
+    this.#controller = new Table(a, 'controller', devices, CONTROLLER);
+    this.#queue = new Table(a, 'queue', devices * queues, QUEUE);
+    this.#irq = new Table(a, 'irq', irqs, IRQ);
+    this.#order = a.int32(1 + irqs, 'kernel irq list');
+    this.#portIrq = a.int32(ports, 'kernel irq by port');
+    this.#pirqIrq = a.int32(pirqs, 'kernel irq by pirq, never cleared');
+    this.#calls = this.#makeCalls();
+  }
+
+  /**
+   * Serves a `kernel` access. Besides the calls named in `#makeCalls`, every field of a table can be read as
+   * `table.field` and set as `table.field=`; functions and controllers are addressed by bdf, vectors by bdf and entry,
+   * queues by bdf and queue, irqs by number.
+   */
+  perform(call: string, args: readonly number[]): number {
+    const known = this.#calls[call];
+    if (!known) throw new UsageError(`the guest's kernel has no call "${call}"`);
+    return known(args[0], args[1], args[2], args[3]);
+  }
+
+  /** True if no command on the queue is outstanding: what a `wait` access asks. */
+  completed(bdf: number, queue: number): boolean {
+    return this.#queue.get(this.#queueRow(bdf, queue), 'busy') === 0;
+  }
+
+  /** Functions that have been added, in that order. */
+  bdfs(): number[] {
+    const bdfs: number[] = [];
+    for (let row = 0; row < this.#shape.devices; row++) {
+      const bdf = this.#device.get(row, 'bdf');
+      if (bdf) bdfs.push(bdf - 1);
+    }
+    return bdfs;
+  }
+
+  /** Irq records in list order. */
+  irqs(): IrqRecord[] {
+    return Array.from(this.#order.subarray(1, 1 + this.#order[0]), (irq) => this.irq(irq));
+  }
+
+  irq(irq: number): IrqRecord {
+    const r = this.#irq.row(irq);
+    const bdf = r.device ? this.#device.get(r.device - 1, 'bdf') - 1 : undefined;
+    return {
+      irq,
+      type: r.type,
+      port: r.port,
+      pirq: r.pirq,
+      flags: r.flags,
+      bdf,
+      entry: r.entry,
+      idtVector: r.idtVector,
+    };
+  }
+
+  /** The irq that events on `port` go to; −1: none. */
+  irqOfPort(port: number): number {
+    return port >= 0 && port < this.#shape.ports ? this.#portIrq[port] - 1 : -1;
+  }
+
+  /** Queues whose handler runs on `irq`, in the order of running. */
+  handlers(irq: number): { bdf: number; queue: number }[] {
+    const found: { bdf: number; queue: number }[] = [];
+    for (let k = 0, at: number; (at = this.#handlerAt(irq, k)) >= 0; k++) {
+      const row = Math.trunc(at / this.#shape.queues);
+      found.push({ bdf: this.#device.get(row, 'bdf') - 1, queue: at % this.#shape.queues });
+    }
+    return found;
+  }
+
+  device(bdf: number): Record<(typeof DEVICE)[number], number> {
+    return { ...this.#device.row(this.#row(bdf)), bdf };
+  }
+
+  /** A message descriptor: its irq (0: none), the cached mask or vector control, the cached message. */
+  vector(bdf: number, entry: number): Record<(typeof VECTOR)[number], number> {
+    return this.#vector.row(this.#vectorRow(bdf, entry));
+  }
+
+  controller(bdf: number): Record<(typeof CONTROLLER)[number], number> {
+    return this.#controller.row(this.#row(bdf));
+  }
+
+  queue(bdf: number, queue: number): Record<(typeof QUEUE)[number], number> {
+    return this.#queue.row(this.#queueRow(bdf, queue));
+  }
+
+  #makeCalls(): Record<string, (a: number, b: number, c: number, d: number) => number> {
+    const irqRow = (irq: number) => irq;
+    return {
+      ...this.#device.calls((bdf) => this.#row(bdf), 1),
+      ...this.#controller.calls((bdf) => this.#row(bdf), 1),
+      ...this.#vector.calls((bdf, entry) => this.#vectorRow(bdf, entry), 2),
+      ...this.#queue.calls((bdf, queue) => this.#queueRow(bdf, queue), 2),
+      ...this.#irq.calls(irqRow, 1),
+      /** (bdf): makes the function known; 0, or −ENOSPC. */
+      'device.add': (bdf) => this.#addDevice(bdf),
+      /** (bdf, entry): a descriptor as it is created, all zero. */
+      'vector.clear': (bdf, entry) => this.#vector.clear(this.#vectorRow(bdf, entry)),
+      /** (bdf, entry, pirq, type): a new irq for a message, or −ENOSPC. */
+      'irq.allocate': (bdf, entry, pirq, type) => this.#allocateIrq(bdf, entry, pirq, type),
+      /** (gsi, pirq, flags): the irq of a GSI, which is its number. */
+      'irq.allocateGsi': (gsi, pirq, flags) => this.#allocateGsi(gsi, pirq, flags),
+      /** (irq): the function that owns it, or −1. */
+      'irq.bdf': (irq) => this.irq(irq).bdf ?? -1,
+      /** (irq): drops the record. */
+      'irq.free': (irq) => this.#freeIrq(irq),
+      /** (irq, port): ties the two; port 0 unties. */
+      'irq.bindPort': (irq, port) => this.#bindPort(irq, port),
+      /** (pirq): the first irq in the list that carries it, or −1. */
+      'irq.fromPirq': (pirq) => this.#fromPirq(pirq),
+      /** (pirq): the irq that last carried it, even if that is gone, or −1. */
+      'irq.everFromPirq': (pirq) => (pirq < this.#shape.pirqs ? this.#pirqIrq[pirq] - 1 : -1),
+      'irq.fromPort': (port) => this.irqOfPort(port),
+      'irq.fromIdtVector': (idtVector) => this.#fromIdtVector(idtVector),
+      /** (bdf, queue, irq): the queue's handler is run on irq; answers how many are on it now. */
+      'handler.request': (bdf, queue, irq) => this.#setHandler(bdf, queue, irq, irq),
+      /** (bdf, queue): answers how many handlers are left on that irq. */
+      'handler.free': (bdf, queue) =>
+        this.#setHandler(bdf, queue, 0, this.#queue.get(this.#queueRow(bdf, queue), 'irq')),
+      /** (irq, k): function of the k-th handler on irq, or −1. */
+      'handler.bdf': (irq, k) => this.handlers(irq)[k]?.bdf ?? -1,
+      'handler.queue': (irq, k) => this.handlers(irq)[k]?.queue ?? -1,
+      /** (bdf, queue, status, result): the outstanding command is done. */
+      'queue.complete': (bdf, queue, status, result) => this.#complete(bdf, queue, status, result),
+      /** (bdf, queue, flags): adds flags. */
+      'queue.flag': (bdf, queue, flags) => this.#queue.or(this.#queueRow(bdf, queue), 'flags', flags),
+      /** (bdf): forgets what the driver knew of the controller. */
+      'controller.reset': (bdf) => this.#resetController(bdf),
+      /** (code, …): a line of the kernel's log, see log.ts; no state. */
+      log: () => 0,
+    };
+  }
+
+  #row(bdf: number): number {
+    if (this.#device.get(this.#recent, 'bdf') === bdf + 1) return this.#recent;
+    for (let row = 0; row < this.#shape.devices; row++)
+      if (this.#device.get(row, 'bdf') === bdf + 1) return (this.#recent = row);
+    throw new UsageError(`the guest has not enumerated function ${formatBdf(bdf)}`);
+  }
+
+  #vectorRow(bdf: number, entry: number): number {
+    if (entry >= this.#shape.vectors)
+      throw new UsageError(`the guest's kernel was made for ${this.#shape.vectors} vectors a function, entry ${entry}`);
+    return this.#row(bdf) * this.#shape.vectors + entry;
+  }
+
+  #queueRow(bdf: number, queue: number): number {
+    if (queue >= this.#shape.queues)
+      throw new UsageError(`the guest's kernel was made for ${this.#shape.queues} queues a controller, queue ${queue}`);
+    return this.#row(bdf) * this.#shape.queues + queue;
+  }
+
+  #addDevice(bdf: number): number {
+    for (let row = 0; row < this.#shape.devices; row++) {
+      const known = this.#device.get(row, 'bdf');
+      if (known === bdf + 1) return 0;
+      if (known) continue;
+      this.#device.set(row, 'bdf', bdf + 1);
+      return 0;
+    }
+    return -ENOSPC;
+  }
+
+  #allocateIrq(bdf: number, entry: number, pirq: number, type: number): number {
+    for (let irq = this.#shape.gsis; irq < this.#irq.rows; irq++) {
+      if (this.#irq.get(irq, 'type') !== IRQ_TYPE.free) continue;
+      this.#addIrq(irq, type, pirq, 0);
+      this.#irq.set(irq, 'device', this.#row(bdf) + 1);
+      this.#irq.set(irq, 'entry', entry);
+      if (type === IRQ_TYPE.apic) this.#irq.set(irq, 'idtVector', this.#freeIdtVector());
+      return irq;
+    }
+    return -ENOSPC;
+  }
+
+  #allocateGsi(gsi: number, pirq: number, flags: number): number {
+    if (gsi >= this.#shape.gsis) return -ENOSPC;
+    if (this.#irq.get(gsi, 'type') === IRQ_TYPE.free) this.#addIrq(gsi, IRQ_TYPE.pirq, pirq, flags);
+    return gsi;
+  }
+
+  #addIrq(irq: number, type: number, pirq: number, flags: number): void {
+    this.#irq.set(irq, 'type', type);
+    this.#irq.set(irq, 'pirq', pirq);
+    this.#irq.set(irq, 'flags', flags);
+    this.#order[++this.#order[0]] = irq;
+    if (type === IRQ_TYPE.pirq && pirq < this.#shape.pirqs) this.#pirqIrq[pirq] = irq + 1;
+  }
+
+  #freeIrq(irq: number): number {
+    const count = this.#order[0];
+    const at = this.#order.indexOf(irq, 1);
+    if (at < 1 || at > count) return 0;
+    this.#order.copyWithin(at, at + 1, count + 1);
+    this.#order[count] = 0;
+    this.#order[0] = count - 1;
+    return this.#irq.clear(irq);
+  }
+
+  #bindPort(irq: number, port: number): number {
+    const old = this.#irq.get(irq, 'port');
+    if (old > 0 && old < this.#shape.ports && this.#portIrq[old] === irq + 1) this.#portIrq[old] = 0;
+    if (port >= this.#shape.ports)
+      throw new UsageError(`the guest's kernel was made for ${this.#shape.ports} event channel ports, port ${port}`);
+    this.#irq.set(irq, 'port', port);
+    if (port > 0) this.#portIrq[port] = irq + 1;
+    return 0;
+  }
+
+  #fromPirq(pirq: number): number {
+    for (let i = 1; i <= this.#order[0]; i++) {
+      const irq = this.#order[i];
+      if (this.#irq.get(irq, 'type') === IRQ_TYPE.pirq && this.#irq.get(irq, 'pirq') === pirq) return irq;
+    }
+    return -1;
+  }
+
+  #fromIdtVector(idtVector: number): number {
+    for (let i = 1; i <= this.#order[0]; i++)
+      if (this.#irq.get(this.#order[i], 'idtVector') === idtVector) return this.#order[i];
+    return -1;
+  }
+
+  #freeIdtVector(): number {
+    let idtVector = FIRST_IDT_VECTOR;
+    while (this.#fromIdtVector(idtVector) >= 0) idtVector++;
+    return idtVector;
+  }
+
+  #setHandler(bdf: number, queue: number, irq: number, counted: number): number {
+    this.#queue.set(this.#queueRow(bdf, queue), 'irq', irq);
+    return counted ? this.handlers(counted).length : 0;
+  }
+
+  /** Row of the k-th queue with its handler on `irq`, or −1. */
+  #handlerAt(irq: number, k: number): number {
+    for (let row = 0; irq > 0 && row < this.#queue.rows; row++)
+      if (this.#queue.get(row, 'irq') === irq && k-- === 0) return row;
+    return -1;
+  }
+
+  #complete(bdf: number, queue: number, status: number, result: number): number {
+    const row = this.#queueRow(bdf, queue);
+    this.#queue.set(row, 'busy', 0);
+    this.#queue.set(row, 'status', status);
+    this.#queue.set(row, 'result', result);
+    return 0;
+  }
+
+  #resetController(bdf: number): number {
+    const row = this.#row(bdf);
+    this.#controller.clear(row);
+    for (let q = 0; q < this.#shape.queues; q++) this.#queue.clear(row * this.#shape.queues + q);
+    return 0;
+  }
+}
