@@ -6,7 +6,9 @@ interface CommandModule {
   register(program: Command): void;
 }
 
-const COMMANDS: Record<string, () => Promise<CommandModule>> = {};
+const COMMANDS: Record<string, () => Promise<CommandModule>> = {
+  replay: () => import('./replay.ts'),
+};
 
 async function main(argv: string[]): Promise<void> {
   const program = new Command('pirqlab')

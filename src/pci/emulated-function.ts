@@ -288,10 +288,12 @@ function inWindow(offset: number, at: number, sizeBytes: number): boolean {
   return offset >= at && offset < at + sizeBytes;
 }
 
-/** Speed and width: the partner's, no more than the port's own; a partner that reports 0 counts as the least. */
+/** Speed and width: the partner's, if any, no more than the port's own; the least where that leaves 0. */
 function trainedLink(caps: number, partner: number | undefined): number {
-  if (partner === undefined) return caps & 0x3ff;
-  const speed = Math.min(partner & 15 || 1, caps & 15);
-  const width = Math.min(partner & 0x3f0 || 0x10, caps & 0x3f0);
-  return speed | width;
+  const trained = (mask: number, least: number) => {
+    const own = caps & mask;
+    const value = (partner ?? caps) & mask;
+    return value > own ? own : value || least;
+  };
+  return trained(0x00f, 0x001) | trained(0x3f0, 0x010);
 }

@@ -171,7 +171,7 @@ export function headerQemu(traits: FunctionTraits): Readonly<Record<string, Qemu
     memoryLimit: { writable: 0xfff0, reset: 0xfff0 },
     prefetchBase: { writable: 0xfff0, reset: 0xfff0, to: base },
     prefetchLimit: { writable: 0xfff0, reset: 0xfff0 },
-    prefetchBaseUpper: { writable: 0xffffffff, reset: 0xffffffff, to: base },
+    prefetchBaseUpper: { writable: 0xffffffff, reset: 0xffffffff },
     prefetchLimitUpper: { writable: 0xffffffff, reset: 0xffffffff },
     bridgeControl: { writable: conventional ? 0x0bff : 0x005f, reset: 0xffff },
   };

@@ -28,6 +28,9 @@ export interface Replayer {
 }
 
 export interface ReplayOptions {
-  /** The measured masks of a device (parsed probe file), looked up by `<device>.<machine>`; undefined if there is none. */
-  probe(device: string, machine: string): Record<string, unknown> | undefined;
+  /**
+   * The measured masks of a device (parsed probe file), looked up by `<device>.<machine>`, else one of the machine's
+   * whose initial image has the same registers as `image`; undefined if there is none.
+   */
+  probe(device: string, machine: string, image?: Uint8Array): Record<string, unknown> | undefined;
 }

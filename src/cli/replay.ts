@@ -1,0 +1,53 @@
+import type { Command } from 'commander';
+import { findRecordings, probeLookup, type ReplayResult, replayFile } from '../harness/replay/index.ts';
+
+interface Options {
+  probe?: string;
+  json?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command('replay')
+    .description('Replay recordings against the model and compare every answer; exit status 1 on any difference.')
+    .argument('<file...>', 'recordings (.jsonl, .jsonl.gz), or folders of them')
+    .option('--probe <path>', 'measured masks: a probe file, or a folder of <device>.<machine>.json')
+    .option('--json', 'print one JSON object')
+    .action(run);
+}
+
+function run(paths: string[], options: Options): void {
+  const files = findRecordings(paths);
+  const probes = probeLookup(options.probe);
+  const started = process.hrtime.bigint();
+  const results: ReplayResult[] = [];
+  for (const file of files) {
+    const result = replayFile(file, probes);
+    results.push(result);
+    if (!options.json) printResult(result);
+  }
+  const seconds = Number(process.hrtime.bigint() - started) / 1e9;
+  const total = (key: 'operations' | 'comparisons' | 'differences') => results.reduce((sum, r) => sum + r[key], 0);
+  const accessesPerSecond = Math.round(total('operations') / seconds);
+  const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
+  if (total('differences') > 0) process.exitCode = 1;
+  if (options.json) {
+    const list = results.map((r) => ({ ...r, first: r.first ?? null }));
+    const summary = { differences: total('differences'), files: list, accessesPerSecond, peakMemoryBytes };
+    process.stdout.write(`${JSON.stringify(summary)}\n`);
+    return;
+  }
+  process.stdout.write(
+    `${files.length} files: ${total('operations')} operations, ${total('comparisons')} comparisons, ` +
+      `${total('differences')} differences; ${accessesPerSecond} accesses/s, ` +
+      `peak memory ${Math.round(peakMemoryBytes / 1e6)} MB\n`,
+  );
+}
+
+function printResult(result: ReplayResult): void {
+  const { file, operations, comparisons, differences, excluded, first } = result;
+  const lines = [`${file}: ${operations} operations, ${comparisons} comparisons, ${differences} differences`];
+  for (const [reason, count] of Object.entries(excluded)) lines.push(`  ${count} left out: ${reason}`);
+  if (first !== undefined) lines.push(`  first: ${first}`);
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
