@@ -1,7 +1,7 @@
 import type { HostMemory, NvmeHost } from './host.ts';
 import type { NvmeShape } from './options.ts';
 import { resolvePrps } from './prp.ts';
-import { CC, CSTS, REG } from './registers.ts';
+import { CC, CFS, CSTS, ccField, word } from './registers.ts';
 import { ERR, type NvmeState, VAR } from './state.ts';
 import { STATUS } from './status.ts';
 
@@ -35,12 +35,12 @@ export function decodeRequest(sqid: number, entry: Uint8Array): Request {
 }
 
 export function pageSize(ctx: Context): number {
-  return 4096 << CC.mps(ctx.state.registers[REG.CC]);
+  return 4096 << ccField('mps', ctx.state.registers[word(CC)]);
 }
 
 /** Fatal: the controller stops until it is reset. NVMe 1.4 §9.5. */
 export function fail(ctx: Context): void {
-  ctx.state.registers[REG.CSTS] |= CSTS.CFS;
+  ctx.state.registers[word(CSTS)] |= CFS;
 }
 
 /** Fetches `length` bytes of command data from the host, or gives an error status. */

@@ -1,6 +1,6 @@
-import { Arena, type Width } from '../../../core/index.ts';
+import { Arena, fieldValue, type Width } from '../../../core/index.ts';
 import { executeAdmin } from './admin.ts';
-import { type Context, decodeRequest, fail } from './context.ts';
+import { type Context, decodeRequest, fail, pageSize } from './context.ts';
 import { takeEvent } from './events.ts';
 import { resetFeatures } from './features.ts';
 import { HostMemory, type NvmeHost } from './host.ts';
@@ -8,11 +8,37 @@ import { InterruptLogic } from './interrupts.ts';
 import { executeNvm } from './nvm.ts';
 import type { NvmeShape } from './options.ts';
 import { complete, cqRoom, fetch, finish, openCq, openSq, sqAt, sqReady, writeHead, writeTail } from './queues.ts';
-import { CC, CSTS, capWords, DOORBELLS, REG, REGISTER_WORDS, REGISTERS, VERSION } from './registers.ts';
+import {
+  ACQ,
+  ACQ_HI,
+  AQA,
+  ASQ,
+  ASQ_HI,
+  CAP,
+  CAP_HI,
+  CC,
+  CC_LOCKED,
+  CFS,
+  CSTS,
+  capWords,
+  ccField,
+  DOORBELLS,
+  INTMC,
+  INTMS,
+  KEPT,
+  RDY,
+  REGISTER_WORDS,
+  REGISTERS,
+  SHST,
+  SHST_COMPLETE,
+  VERSION,
+  VS,
+  word,
+} from './registers.ts';
 import { NvmeState, SQ, VAR } from './state.ts';
 import { OUTSTANDING, STATUS } from './status.ts';
 
-const ROW_AT = new Map(REGISTERS.map((row) => [row.offset, row]));
+const REGISTER_AT = new Map(REGISTERS.map((register) => [register.offset, register]));
 
 /**
  * An NVM Express 1.4 controller behind its registers. It reads and writes host memory and signals vectors through its
@@ -42,8 +68,8 @@ export class NvmeController {
     let value = 0;
     for (let i = 0; i < width; i++) {
       const at = offset + i;
-      const word = at >> 2;
-      if (word < REGISTER_WORDS) value |= ((this.#ctx.state.registers[word] >>> (8 * (at & 3))) & 0xff) << (8 * i);
+      if (at >> 2 < REGISTER_WORDS)
+        value |= ((this.#ctx.state.registers[at >> 2] >>> (8 * (at & 3))) & 0xff) << (8 * i);
     }
     return value >>> 0;
   }
@@ -59,7 +85,7 @@ export class NvmeController {
 
   /** Conventional reset or Function Level Reset: every register returns to its initial value. NVMe 1.4 §7.3.2. */
   reset(): void {
-    for (let word = 0; word < REGISTER_WORDS; word++) this.#ctx.state.registers[word] = 0;
+    this.#ctx.state.registers.fill(0);
     this.#setInitial();
     this.#ctx.host.lower();
   }
@@ -82,71 +108,62 @@ export class NvmeController {
   }
 
   #writeWord(offset: number, value: number): void {
-    const row = ROW_AT.get(offset);
-    if (!row) return;
+    const register = REGISTER_AT.get(offset);
+    if (!register) return;
     const { registers } = this.#ctx.state;
-    const word = offset >> 2;
-    if (word === REG.INTMS || word === REG.INTMC) {
-      // both read as the mask: one sets, the other clears
-      registers[REG.INTMS] = word === REG.INTMS ? registers[REG.INTMS] | value : registers[REG.INTMS] & ~value;
-      registers[REG.INTMC] = registers[REG.INTMS];
-    } else if (word === REG.CC) this.#writeCc(value);
-    else registers[word] = (registers[word] & ~row.writable) | (value & row.writable);
+    const at = word(register);
+    if (register === INTMS || register === INTMC) {
+      const mask = register === INTMS ? registers[at] | value : registers[at] & ~value;
+      registers[word(INTMS)] = registers[word(INTMC)] = mask;
+    } else if (register === CC) this.#writeCc(value);
+    else registers[at] = (registers[at] & ~register.writable) | (value & register.writable);
   }
 
   /** CC: enable, reset and shutdown. NVMe 1.4 §3.1.5, §7.6. */
   #writeCc(value: number): void {
     const { registers } = this.#ctx.state;
-    const row = ROW_AT.get(REG.CC << 2)!;
-    const before = registers[REG.CC];
-    const wasEnabled = (before & CC.EN) !== 0;
-    const enable = (value & CC.EN) !== 0;
+    const before = registers[word(CC)];
+    const wasEnabled = ccField('en', before) === 1;
+    const enable = ccField('en', value) === 1;
     if (wasEnabled && !enable) this.#resetController();
-    const writable = wasEnabled && enable ? row.writableEnabled : row.writable;
-    registers[REG.CC] = (before & ~writable) | (value & writable);
+    const writable = wasEnabled && enable ? CC.writable & ~CC_LOCKED : CC.writable;
+    registers[word(CC)] = (before & ~writable) | (value & writable);
     if (!wasEnabled && enable) this.#enable();
-    if (CC.shn(value) !== 0 && CC.shn(before) === 0) this.#shutDown();
+    if (ccField('shn', value) !== 0 && ccField('shn', before) === 0) this.#shutDown();
   }
 
   /** CC.EN 0 → 1. Settings that cannot work are fatal: RDY stays clear and CFS tells. NVMe 1.4 §7.6.1. */
   #enable(): void {
     const ctx = this.#ctx;
     const { registers } = ctx.state;
-    const cc = registers[REG.CC];
-    const sqSize = (registers[REG.AQA] & 0xfff) + 1;
-    const cqSize = ((registers[REG.AQA] >>> 16) & 0xfff) + 1;
-    const offsetMask = (4096 << CC.mps(cc)) - 1;
-    const misaligned = (registers[REG.ASQ] | registers[REG.ACQ]) & offsetMask;
-    registers[REG.CSTS] &= ~CSTS.SHST_MASK;
-    const unsupported = CC.mps(cc) > ctx.shape.mpsMax || CC.css(cc) !== 0 || CC.ams(cc) !== 0;
+    const cc = registers[word(CC)];
+    const sqSize = fieldValue(AQA.fields.asqs, registers[word(AQA)]) + 1;
+    const cqSize = fieldValue(AQA.fields.acqs, registers[word(AQA)]) + 1;
+    const misaligned = (registers[word(ASQ)] | registers[word(ACQ)]) & (pageSize(ctx) - 1);
+    registers[word(CSTS)] &= ~SHST;
+    const unsupported = ccField('mps', cc) > ctx.shape.mpsMax || ccField('css', cc) !== 0 || ccField('ams', cc) !== 0;
     if (unsupported || sqSize < 2 || cqSize < 2 || misaligned) {
       fail(ctx);
       return;
     }
-    openCq(ctx, 0, {
-      lo: registers[REG.ACQ],
-      hi: registers[REG.ACQ + 1],
-      size: cqSize,
-      vector: 0,
-      interrupts: true,
-    });
-    openSq(ctx, 0, { lo: registers[REG.ASQ], hi: registers[REG.ASQ + 1], size: sqSize, cqid: 0 });
-    registers[REG.CSTS] |= CSTS.RDY;
+    const cq = { lo: registers[word(ACQ)], hi: registers[word(ACQ_HI)], size: cqSize };
+    openCq(ctx, 0, { ...cq, vector: 0, interrupts: true });
+    openSq(ctx, 0, { lo: registers[word(ASQ)], hi: registers[word(ASQ_HI)], size: sqSize, cqid: 0 });
+    registers[word(CSTS)] |= RDY;
   }
 
   /** CC.EN 1 → 0: all queues and outstanding commands vanish, features return to their defaults. NVMe 1.4 §7.3.2. */
   #resetController(): void {
     const { registers } = this.#ctx.state;
-    for (let word = 0; word < REGISTER_WORDS; word++)
-      if (!ROW_AT.get(word << 2)?.survivesControllerReset) registers[word] = 0;
+    for (const register of REGISTERS) if (!KEPT.has(register)) registers[word(register)] = 0;
     this.#setInitial();
   }
 
   /** Everything that a controller level reset sets, besides the registers that read zero after it. */
   #setInitial(): void {
     const { state, shape } = this.#ctx;
-    [state.registers[REG.CAP], state.registers[REG.CAP_HI]] = capWords(shape);
-    state.registers[REG.VS] = VERSION;
+    [state.registers[word(CAP)], state.registers[word(CAP_HI)]] = capWords(shape);
+    state.registers[word(VS)] = VERSION;
     state.vars[VAR.IO_QUEUES] = state.vars[VAR.NEXT_SQ] = 0;
     state.vars[VAR.AER_COUNT] = state.vars[VAR.AER_MASKED] = state.vars[VAR.AER_PENDING] = 0;
     state.aerCids.fill(0);
@@ -160,13 +177,13 @@ export class NvmeController {
     const { state, shape } = this.#ctx;
     const flushed = shape.namespaces.map((ns) => ns.flush()).every(Boolean);
     if (!flushed) fail(this.#ctx);
-    state.registers[REG.CSTS] = (state.registers[REG.CSTS] & ~CSTS.SHST_MASK) | CSTS.SHST_COMPLETE;
+    const csts = state.registers[word(CSTS)];
+    state.registers[word(CSTS)] = (csts & ~SHST) | (SHST_COMPLETE << CSTS.fields.shst.at);
   }
 
   /** True while doorbells have an effect: ready, not failed, not shut down. */
   #running(): boolean {
-    const csts = this.#ctx.state.registers[REG.CSTS];
-    return (csts & (CSTS.RDY | CSTS.CFS | CSTS.SHST_MASK)) === CSTS.RDY;
+    return (this.#ctx.state.registers[word(CSTS)] & (RDY | CFS | SHST)) === RDY;
   }
 
   /** Doorbells: submission queue tails and completion queue heads by turns. NVMe 1.4 §3.1.24, §3.1.25. */

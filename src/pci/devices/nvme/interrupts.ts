@@ -1,6 +1,6 @@
 import type { Context } from './context.ts';
 import { cqAt } from './queues.ts';
-import { REG } from './registers.ts';
+import { INTMS, word } from './registers.ts';
 import { CQ } from './state.ts';
 
 /**
@@ -79,6 +79,6 @@ export class InterruptLogic {
     for (let q = 0; q < cqs.length; q += CQ.WORDS)
       if (cqs[q + CQ.INTERRUPTS] && cqs[q + CQ.HEAD] !== cqs[q + CQ.TAIL])
         pending |= 1 << this.#statusBit(cqs[q + CQ.VECTOR]);
-    return pending & ~registers[REG.INTMS];
+    return pending & ~registers[word(INTMS)];
   }
 }

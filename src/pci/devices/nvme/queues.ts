@@ -2,7 +2,7 @@ import { writeLe } from '../../../core/index.ts';
 import { type Context, fail, logError, NO_COMMAND, pageSize, type Request } from './context.ts';
 import { raiseEvent } from './events.ts';
 import { address64 } from './prp.ts';
-import { CC, CQES, REG, SQES } from './registers.ts';
+import { CC, CQES, ccField, SQES, word } from './registers.ts';
 import { CQ, SQ, VAR } from './state.ts';
 import { isLogged, STATUS, statusField } from './status.ts';
 
@@ -120,7 +120,7 @@ export function createCq(ctx: Context, { cdw }: Request): number {
   const { vars, registers } = ctx.state;
   if (id === 0 || id > vars[VAR.GRANTED_CQS] || cqExists(ctx, id)) return STATUS.invalidQueueIdentifier;
   if (size < 2 || size > ctx.shape.maxQueueEntries) return STATUS.invalidQueueSize;
-  if (CC.iocqes(registers[REG.CC]) !== CQES) return STATUS.invalidQueueSize;
+  if (ccField('iocqes', registers[word(CC)]) !== CQES) return STATUS.invalidQueueSize;
   if ((cdw[11] & 1) === 0) return STATUS.invalidFieldInCommand; // CAP.CQR: physically contiguous only
   if (cdw[6] & (pageSize(ctx) - 1)) return STATUS.prpOffsetInvalid;
   if (vector >= ctx.host.vectorCount()) return STATUS.invalidInterruptVector;
@@ -139,7 +139,7 @@ export function createSq(ctx: Context, { cdw }: Request): number {
   if (cqid === 0 || cqid > vars[VAR.GRANTED_CQS]) return STATUS.invalidQueueIdentifier;
   if (!cqExists(ctx, cqid)) return STATUS.completionQueueInvalid;
   if (size < 2 || size > ctx.shape.maxQueueEntries) return STATUS.invalidQueueSize;
-  if (CC.iosqes(registers[REG.CC]) !== SQES) return STATUS.invalidQueueSize;
+  if (ccField('iosqes', registers[word(CC)]) !== SQES) return STATUS.invalidQueueSize;
   if ((cdw[11] & 1) === 0) return STATUS.invalidFieldInCommand;
   if (cdw[6] & (pageSize(ctx) - 1)) return STATUS.prpOffsetInvalid;
   openSq(ctx, id, { lo: cdw[6], hi: cdw[7], size, cqid });

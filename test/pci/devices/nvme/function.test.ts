@@ -1,0 +1,178 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { fromHex } from '../../../../src/core/index.ts';
+import {
+  ADMIN,
+  createNvmeFunction,
+  MemoryNamespace,
+  NVM,
+  type NvmeFunction,
+  type NvmeFunctionOptions,
+} from '../../../../src/pci/devices/nvme/index.ts';
+import type { FunctionSpec } from '../../../../src/pci/index.ts';
+import { Ram } from './fake-host.ts';
+import { ToyDriver } from './toy-driver.ts';
+
+const flush = { opcode: NVM.flush, nsid: 1 };
+
+/** The image of a dump in test/dumps with BAR 0 of the given size. */
+function dumpSpec(name: string, sizeBytes: number): FunctionSpec {
+  const text = readFileSync(new URL(`../../../dumps/${name}.txt`, import.meta.url), 'utf8');
+  const lines = text.match(/^[0-9a-f]{2,3}: (?:[0-9a-f]{2} ?){16}$/gm)!;
+  const image = fromHex(lines.map((line) => line.slice(line.indexOf(':') + 1)).join(''));
+  return { name, bdf: 0x0300, image, bars: [{ bar: 0, kind: 'mem64', sizeBytes }] };
+}
+
+function setUp(options: NvmeFunctionOptions = {}) {
+  const ram = new Ram();
+  const fn = createNvmeFunction({ queuePairs: 4, namespaces: [new MemoryNamespace(1 << 16)], dma: ram, ...options });
+  const regs = {
+    readRegister: (offset: number, width: 1 | 2 | 4) => fn.readBar(0, offset, width),
+    writeRegister: (offset: number, width: 1 | 2 | 4, value: number) => fn.writeBar(0, offset, width, value),
+  };
+  fn.writeConfig(4, 2, 0x0006);
+  return { fn, ram, driver: new ToyDriver(regs, ram) };
+}
+
+function enableMsix(fn: NvmeFunction): void {
+  const msix = fn.msix!;
+  fn.writeConfig(msix.at + 2, 2, 0xc000);
+  for (let v = 0; v < msix.count; v++) {
+    fn.writeBar(0, msix.tableOffset + 16 * v, 4, 0xfee00000);
+    fn.writeBar(0, msix.tableOffset + 16 * v + 8, 4, 0x4000 + v);
+    fn.writeBar(0, msix.tableOffset + 16 * v + 12, 4, 0);
+  }
+  fn.writeConfig(msix.at + 2, 2, 0x8000);
+}
+
+const datas = (fn: NvmeFunction) => fn.effects.splice(0).map((e) => (e.kind === 'message' ? e.data : -1));
+const lines = (fn: NvmeFunction) => fn.effects.splice(0).map((e) => (e.kind === 'intx' ? e.level : -1));
+
+describe('an NVMe function made from options', () => {
+  test('is found as an NVMe controller with PM, MSI, PCI Express and MSI-X', () => {
+    const { fn } = setUp();
+    expect(fn.readConfig(8, 4)).toBe(0x01080201);
+    expect(fn.layout.capabilities.map((c) => c.id)).toEqual([1, 5, 0x10, 0x11, 1]);
+    expect(fn.msix!.count).toBe(5);
+  });
+
+  test('delivers completions by MSI-X', () => {
+    const { fn, driver } = setUp();
+    enableMsix(fn);
+    driver.enable();
+    driver.createPair(1, 8, 3);
+    fn.effects.length = 0;
+    driver.run(1, flush);
+    expect(datas(fn)).toEqual([0x4003]);
+  });
+
+  test('delivers completions by MSI, as many vectors as were granted', () => {
+    const { fn, driver } = setUp();
+    const msi = fn.msi!;
+    fn.writeConfig(msi.at + 4, 4, 0xfee00000);
+    fn.writeConfig(msi.at + 12, 2, 0x4300);
+    fn.writeConfig(msi.at + 2, 2, 0x0021);
+    driver.enable();
+    driver.createPair(1, 8, 3);
+    expect(() => driver.createCq(2, 8, 4)).toThrow();
+    fn.effects.length = 0;
+    driver.run(1, flush);
+    expect(datas(fn)).toEqual([0x4303]);
+  });
+
+  test('asserts INTx while entries wait, with its status bit', () => {
+    const { fn, driver } = setUp();
+    driver.enable();
+    driver.push(0, { opcode: ADMIN.identify, cdw10: 1, prp1: driver.allocate() });
+    driver.ring(0);
+    expect(lines(fn)).toEqual([1]);
+    expect(fn.readConfig(6, 2) & 8).toBe(8);
+    driver.reap(0);
+    expect(lines(fn)).toEqual([0]);
+  });
+
+  test('INTx takes over when MSI-X is disabled with entries waiting', () => {
+    const { fn, driver } = setUp();
+    enableMsix(fn);
+    driver.enable();
+    driver.push(0, { opcode: ADMIN.identify, cdw10: 1, prp1: driver.allocate() });
+    driver.ring(0);
+    expect(datas(fn)).toEqual([0x4000]);
+    fn.writeConfig(fn.msix!.at + 2, 2, 0);
+    expect(lines(fn)).toEqual([1]);
+  });
+
+  test('a message for a masked vector waits in the PBA', () => {
+    const { fn, driver } = setUp();
+    enableMsix(fn);
+    driver.enable();
+    driver.createPair(1, 8, 2);
+    fn.writeBar(0, fn.msix!.tableOffset + 16 * 2 + 12, 4, 1);
+    fn.effects.length = 0;
+    driver.run(1, flush);
+    expect(fn.effects).toEqual([]);
+    expect(fn.readBar(0, fn.msix!.pbaOffset, 4)).toBe(4);
+    fn.writeBar(0, fn.msix!.tableOffset + 16 * 2 + 12, 4, 0);
+    expect(datas(fn)).toEqual([0x4002]);
+  });
+
+  test('Function Level Reset by configuration write stops the controller', () => {
+    const { fn, driver } = setUp();
+    driver.enable();
+    driver.push(0, { opcode: ADMIN.identify, cdw10: 1, prp1: driver.allocate() });
+    driver.ring(0);
+    const express = fn.layout.capabilities.find((c) => c.id === 0x10)!.at;
+    fn.writeConfig(express + 8, 2, 0x8000);
+    expect(lines(fn)).toEqual([1, 0]);
+    expect(driver.csts).toBe(0);
+    expect(fn.readBar(0, 0x28, 4)).toBe(0);
+    fn.writeConfig(4, 2, 6);
+    driver.enable();
+    expect(driver.identify(1).status).toBe(0);
+  });
+
+  test('2048 queue pairs and vectors fit, none hides another', () => {
+    const { fn, driver } = setUp({ queuePairs: 2048 });
+    expect(fn.msix!.count).toBe(2048);
+    expect(fn.msix!.tableOffset).toBe(0x6000);
+    driver.enable();
+    const granted = driver.admin({ opcode: ADMIN.setFeatures, cdw10: 7, cdw11: 0xfffe_fffe }).result;
+    expect(granted).toBe(0x07ff_07ff);
+  });
+
+  test('refuses what cannot be', () => {
+    expect(() => createNvmeFunction({ queuePairs: 2049 })).toThrow('queuePairs is 2049');
+    expect(() => createNvmeFunction({ vectors: 0 })).toThrow('from 1 to 2048');
+    expect(() => createNvmeFunction({ serial: 'ü' })).toThrow('ASCII');
+  });
+});
+
+describe('an NVMe function made from a real dump', () => {
+  test.each<[string, number, number, number]>([
+    ['144d-a826', 0x8000, 129, 128],
+    ['8086-0953', 0x4000, 32, 31],
+    ['2646-5013', 0x4000, 33, 32],
+    ['1b36-0010', 0x4000, 65, 64],
+    ['15b7-7e9a', 0x8000, 512, 511],
+  ])('%s keeps its MSI-X size', (name, sizeBytes, vectors, pairs) => {
+    const fn = createNvmeFunction({ spec: dumpSpec(name, sizeBytes) });
+    expect(fn.msix!.count).toBe(vectors);
+    expect(fn.shape.queuePairs).toBe(pairs);
+  });
+
+  test('runs commands and signals its own vectors', () => {
+    const { fn, driver } = setUp({ spec: dumpSpec('8086-0953', 0x4000) });
+    enableMsix(fn);
+    driver.enable();
+    expect(driver.identify(1).data.getUint16(0, true)).toBe(0x8086);
+    driver.createPair(4, 8, 31);
+    fn.effects.length = 0;
+    driver.run(4, flush);
+    expect(datas(fn)).toEqual([0x401f]);
+  });
+
+  test('more queue pairs than its BAR has doorbells for are refused', () => {
+    expect(() => createNvmeFunction({ spec: dumpSpec('8086-0953', 0x4000), queuePairs: 600 })).toThrow('BAR 0');
+    expect(() => createNvmeFunction({ spec: dumpSpec('8086-0953', 0x1000) })).toThrow('doorbells at 0x1000');
+  });
+});
