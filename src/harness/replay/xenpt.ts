@@ -1,4 +1,4 @@
-import { fromHex, ones, readLe, type Width, writeLe } from '../../core/index.ts';
+import { fromHex, ones, readLe, UsageError, type Width, writeLe } from '../../core/index.ts';
 import {
   type DeviceModelProfile,
   deviceModel,
@@ -30,9 +30,27 @@ interface Header {
 export const xenptReplayer: Replayer = {
   accepts: (header) => header['kind'] === 'xenpt',
   replay(file, header, lines) {
-    return replayXenpt(file, header as unknown as Header, lines);
+    return replayXenpt(file, checked(file, header), lines);
   },
 };
+
+/** @throws UsageError naming what the header lacks */
+function checked(file: string, header: Record<string, unknown>): Header {
+  const isImage = (value: unknown) => typeof value === 'string' && /^[0-9a-f]{512}$/i.test(value);
+  const isObject = (value: unknown) => typeof value === 'object' && value !== null;
+  const wanted: Record<keyof Header, (value: unknown) => boolean> = {
+    version: (value) => typeof value === 'string',
+    variant: isObject,
+    host: isImage,
+    host_writable: isImage,
+    table_bar: isObject,
+    host_bdf: (value) => typeof value === 'string' && /^[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/i.test(value),
+    guest_table: (value) => typeof value === 'number',
+  };
+  for (const [name, isRight] of Object.entries(wanted))
+    if (!isRight(header[name])) throw new UsageError(`${file}: header of a xenpt recording lacks a proper "${name}"`);
+  return header as unknown as Header;
+}
 
 /** The profile that a recording's `version` names: `pre-c976437c (2.0.x)`, `c976437c (2.1)`, `7.2`. */
 function profileOf(version: string): DeviceModelProfile {
@@ -107,7 +125,7 @@ function carryOut(device: PassthroughDevice, stub: Stub, op: string, args: numbe
       device.destroy();
       return null;
     default:
-      throw new RangeError(`unknown operation "${op}" in a recording of kind xenpt`);
+      throw new UsageError(`unknown operation "${op}" in a recording of kind xenpt`);
   }
 }
 
