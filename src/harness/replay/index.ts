@@ -4,13 +4,14 @@ import { UsageError } from '../../core/index.ts';
 import { CONFIG_REPLAYER } from './config.ts';
 import { openRecording } from './recording.ts';
 import type { Replayer, ReplayOptions, ReplayResult } from './result.ts';
+import { XENPT_REPLAYER } from './xenpt.ts';
 
 export { probeLookup } from './probes.ts';
 export { jsonLines, openRecording } from './recording.ts';
 export type { RecordingLine, Replayer, ReplayOptions, ReplayResult } from './result.ts';
 
 /** One replayer for each kind of recording; the first that accepts a header takes it. */
-const REPLAYERS: readonly Replayer[] = [CONFIG_REPLAYER];
+const REPLAYERS: readonly Replayer[] = [CONFIG_REPLAYER, XENPT_REPLAYER];
 
 /** @throws UsageError if the file is no recording of a kind that some replayer knows */
 export function replayFile(file: string, options: ReplayOptions): ReplayResult {

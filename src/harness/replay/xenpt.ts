@@ -10,6 +10,7 @@ import {
   type Toolstack,
 } from '../../xen/device-model/index.ts';
 import type { RecordingLine, Replayer, ReplayResult } from './result.ts';
+import { Tally } from './tally.ts';
 
 /** Bits of a `fail` operation. */
 const FAIL = { map: 1, update: 2, unbind: 4, unmap: 8 } as const;
@@ -27,7 +28,7 @@ interface Header {
 }
 
 /** Recordings of QEMU's own pass-through code against a stub device and stub hypercalls: golden/xenpt. */
-export const xenptReplayer: Replayer = {
+export const XENPT_REPLAYER: Replayer = {
   accepts: (header) => header['kind'] === 'xenpt',
   replay(file, header, lines) {
     return replayXenpt(file, checked(file, header), lines);
@@ -58,7 +59,7 @@ function profileOf(version: string): DeviceModelProfile {
 }
 
 function replayXenpt(file: string, header: Header, lines: Iterable<RecordingLine>): ReplayResult {
-  const result: ReplayResult = { file, operations: 0, comparisons: 0, excluded: {}, differences: 0 };
+  const tally = new Tally();
   const stub = new Stub(header);
   const device = new PassthroughDevice(profileOf(header.version), stub, stub, {
     permissive: header.variant.permissive,
@@ -68,34 +69,34 @@ function replayXenpt(file: string, header: Header, lines: Iterable<RecordingLine
   if (device.msix) stub.tableAddress = device.msix.layout.tableBase + device.msix.layout.tableOffset;
   stub.calls.length = 0; // what happens at creation is not recorded
 
-  const compare = (line: number, what: string, expected: unknown, actual: unknown) => {
-    result.comparisons++;
-    const want = JSON.stringify(expected);
-    const got = JSON.stringify(actual);
-    if (want === got) return;
-    result.differences++;
-    result.first ??= `line ${line}: ${what}: recorded ${want}, model ${got}`;
+  const compare = (what: string, recorded: unknown, actual: unknown) => {
+    const [want, got] = [textOf(recorded), textOf(actual)];
+    tally.compare(want === got, () => `${what}: recorded ${want}, model ${got}`);
   };
 
-  let number = 1;
   for (const line of lines as Iterable<unknown[]>) {
-    number++;
+    tally.line++;
+    tally.operations++;
+    if (!Array.isArray(line)) throw new UsageError(`${file}:${tally.line}: an operation is a JSON array`);
     const [op, ...args] = line as [string, ...number[]];
-    result.operations++;
     if (op === 'init') {
       const [status, state] = line[1] as [string, string];
-      compare(number, 'set-up', status, 'init 0');
-      compare(number, 'state after set-up', state, `st ${stateText(device)}`);
+      compare('set-up', status, 'init 0');
+      compare('state after set-up', state, `st ${stateText(device)}`);
       continue;
     }
     const [calls, answer, state] = line.slice(-3);
     const actual = carryOut(device, stub, op, args);
     const what = `${op} ${args.filter((a) => typeof a === 'number').join(' ')}`;
-    compare(number, `calls of ${what}`, calls, stub.calls.splice(0));
-    if (answer !== null) compare(number, `answer of ${what}`, asAccessed(op, args, answer as number), actual);
-    if (state !== null) compare(number, `state after ${what}`, state, stateText(device));
+    compare(`calls of ${what}`, calls, stub.calls.splice(0));
+    if (answer !== null) compare(`answer of ${what}`, asAccessed(op, args, answer as number), actual);
+    if (state !== null) compare(`state after ${what}`, state, stateText(device));
   }
-  return result;
+  return tally.result(file);
+}
+
+function textOf(value: unknown): string {
+  return JSON.stringify(value, (_, inner) => (typeof inner === 'bigint' ? String(inner) : inner));
 }
 
 /** A recorded read is what the C function returns; the bus passes on only the bytes that were asked for. */
