@@ -7,6 +7,8 @@ interface CommandModule {
 }
 
 const COMMANDS: Record<string, () => Promise<CommandModule>> = {
+  clone: () => import('./clone.ts'),
+  lspci: () => import('./lspci.ts'),
   replay: () => import('./replay.ts'),
 };
 

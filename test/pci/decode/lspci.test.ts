@@ -46,9 +46,12 @@ describe.skipIf(version !== '3.9.0')(
         expect(differingLines(decodeDump(text), lspci(text)), name).toEqual([]);
     });
 
-    test.each([1, 2, 3, 4, 5, 6, 7, 8])('random functions with every capability decode to the same text, seed %i', (seed) => {
-      const dump = randomDump(seed, 100);
-      expect(differingLines(decodeAll(parseDump(dump)), lspci(dump))).toEqual([]);
-    });
+    test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+      'random functions with every capability decode to the same text, seed %i',
+      (seed) => {
+        const dump = randomDump(seed, 100);
+        expect(differingLines(decodeAll(parseDump(dump)), lspci(dump))).toEqual([]);
+      },
+    );
   },
 );
