@@ -1,0 +1,159 @@
+import { ones, readLe, type Width, writeLe } from '../../core/index.ts';
+import type { HostBus } from '../../xen/index.ts';
+
+/** A device as the header of a hypercall trace describes it. */
+export interface RecordedDevice {
+  sbdf: number;
+  /** 0 = no MSI capability. */
+  msi_vectors: number;
+  maskable: boolean;
+  msix_entries: number;
+  /** Address of the 64-bit BAR 0 of 64 KiB. */
+  bar: number;
+}
+
+const MSI_POS = 0x50;
+const MSIX_POS = 0x70;
+const TABLE_OFFSET = 0x2000;
+const PBA_OFFSET = 0x3000;
+const BAR_SIZE = 0x10000;
+const MSIX_MASKALL = 0x4000;
+
+/** What became of an attempt to send a message. */
+export const SENT = { noDevice: -1, noMessage: 0, masked: 1, sent: 2 } as const;
+
+/** The devices of a recording: configuration space as plain memory with its read-only bits, and the MSI-X table. */
+export class RecordedDevices implements HostBus {
+  readonly #devices = new Map<number, Device>();
+
+  constructor(devices: readonly RecordedDevice[]) {
+    for (const d of devices) this.#devices.set(d.sbdf, new Device(d));
+  }
+
+  isPresent(sbdf: number): boolean {
+    return this.#devices.has(sbdf);
+  }
+
+  readConfig(sbdf: number, offset: number, width: Width): number {
+    const config = this.#devices.get(sbdf)?.config;
+    return config && offset + width <= config.length ? readLe(config, offset, width) : ones(width);
+  }
+
+  writeConfig(sbdf: number, offset: number, width: Width, value: number): void {
+    const device = this.#devices.get(sbdf);
+    if (!device || offset + width > device.config.length) return;
+    for (let i = 0; i < width; i++) {
+      const mask = device.writable[offset + i];
+      device.config[offset + i] = (device.config[offset + i] & ~mask) | ((value >>> (8 * i)) & mask);
+    }
+  }
+
+  readMmio(address: number): number {
+    const found = this.#at(address);
+    return found ? readLe(found.device.memory, found.offset, 4) : 0xffffffff;
+  }
+
+  writeMmio(address: number, value: number): void {
+    const found = this.#at(address);
+    if (found) writeLe(found.device.memory, found.offset, 4, value);
+  }
+
+  /**
+   * The device signals message `vector`, by MSI-X where that entry has one, else by MSI; Enable bits do not matter.
+   * A message that goes out is handed to `deliver`, whose answer tells whether anybody took it.
+   */
+  send(sbdf: number, vector: number, deliver: (lo: number, hi: number, data: number) => boolean): number {
+    const device = this.#devices.get(sbdf);
+    if (!device) return SENT.noDevice;
+    const message = device.msixMessage(vector) ?? device.msiMessage(vector);
+    if (!message) return SENT.noMessage;
+    if (message.masked) return SENT.masked;
+    return deliver(message.lo, message.hi, message.data) ? SENT.sent : SENT.noMessage;
+  }
+
+  #at(address: number): { device: Device; offset: number } | undefined {
+    for (const device of this.#devices.values()) {
+      const offset = address - device.spec.bar;
+      if (offset >= 0 && offset + 4 <= BAR_SIZE) return { device, offset };
+    }
+    return undefined;
+  }
+}
+
+interface Message {
+  lo: number;
+  hi: number;
+  data: number;
+  masked: boolean;
+}
+
+class Device {
+  readonly spec: RecordedDevice;
+  readonly config = new Uint8Array(256);
+  readonly writable = new Uint8Array(256);
+  /** BAR 0. */
+  readonly memory = new Uint8Array(BAR_SIZE);
+
+  constructor(spec: RecordedDevice) {
+    this.spec = spec;
+    const set = (offset: number, width: Width, value: number, writable = 0) => {
+      writeLe(this.config, offset, width, value);
+      writeLe(this.writable, offset, width, writable);
+    };
+    set(0, 4, 0x00011b36);
+    set(4, 2, 0x0002, 0x0546);
+    set(6, 2, 0x0010);
+    set(0x10, 4, (spec.bar >>> 0) | 4);
+    set(0x14, 4, Math.floor(spec.bar / 0x1_0000_0000));
+    let next = 0;
+    if (spec.msix_entries) {
+      set(MSIX_POS, 2, 0x11 | (next << 8));
+      set(MSIX_POS + 2, 2, spec.msix_entries - 1, 0xc000);
+      set(MSIX_POS + 4, 4, TABLE_OFFSET);
+      set(MSIX_POS + 8, 4, PBA_OFFSET);
+      next = MSIX_POS;
+      for (let entry = 0; entry < spec.msix_entries; entry++)
+        writeLe(this.memory, TABLE_OFFSET + 16 * entry + 12, 4, 1);
+    }
+    if (spec.msi_vectors) {
+      const control = (Math.log2(spec.msi_vectors) << 1) | 0x80 | (spec.maskable ? 0x100 : 0);
+      set(MSI_POS, 2, 5 | (next << 8));
+      set(MSI_POS + 2, 2, control, 0x71);
+      set(MSI_POS + 4, 4, 0, 0xfffffffc);
+      set(MSI_POS + 8, 4, 0, 0xffffffff);
+      set(MSI_POS + 12, 2, 0, 0xffff);
+      if (spec.maskable) set(MSI_POS + 16, 4, 0, 0xffffffff);
+      next = MSI_POS;
+    }
+    set(0x34, 1, next);
+  }
+
+  msixMessage(vector: number): Message | undefined {
+    if (vector >= this.spec.msix_entries) return undefined;
+    const at = TABLE_OFFSET + 16 * vector;
+    const lo = readLe(this.memory, at, 4);
+    if (!lo) return undefined;
+    const maskAll = (readLe(this.config, MSIX_POS + 2, 2) & MSIX_MASKALL) !== 0;
+    return {
+      lo,
+      hi: readLe(this.memory, at + 4, 4),
+      data: readLe(this.memory, at + 8, 4),
+      masked: maskAll || (this.memory[at + 12] & 1) !== 0,
+    };
+  }
+
+  msiMessage(vector: number): Message | undefined {
+    if (!this.spec.msi_vectors) return undefined;
+    const lo = readLe(this.config, MSI_POS + 4, 4);
+    const enabled = 1 << ((readLe(this.config, MSI_POS + 2, 2) >> 4) & 7);
+    if (!lo || vector >= enabled) return undefined;
+    const data = readLe(this.config, MSI_POS + 12, 2);
+    const mask = this.spec.maskable ? readLe(this.config, MSI_POS + 16, 4) : 0;
+    return {
+      lo,
+      hi: readLe(this.config, MSI_POS + 8, 4),
+      data: (data & ~(enabled - 1)) | vector,
+      masked: ((mask >>> vector) & 1) !== 0,
+    };
+  }
+}

@@ -1,0 +1,291 @@
+import type { Arena } from '../core/index.ts';
+import { type Abi, codec, EVTCHN_2L_PORTS, SHARED_INFO } from './abi/index.ts';
+import { PortTable } from './port-table.ts';
+
+/**
+ * `pv-hwdom`: hardware and control domain. `hvm`: with `hasPirq` it may route interrupts over pirqs.
+ * `pv`: unprivileged, possibly the device model of `target`.
+ */
+export type DomainKind = 'pv-hwdom' | 'pv' | 'hvm';
+
+export interface DomainConfig {
+  id: number;
+  kind: DomainKind;
+  /** Default: as the release computes it, see {@link import('./sizes.ts').domainPirqs}. */
+  nrPirqs?: number;
+  /** HVM: emulation flag USE_PIRQ. Default: as the release's toolstack sets it. */
+  hasPirq?: boolean;
+  /** The domain whose device model this one is. */
+  target?: number;
+  /** Highest event channel that may be used; default 1023, as libxl sets it. */
+  maxPort?: number;
+  vcpus?: number;
+  abi?: Abi;
+  /** HVM: the guest has set the vector callback; default true. */
+  callbackVector?: boolean;
+  /** Memory has been assigned already, so that it might map anything; default true. */
+  hasMemory?: boolean;
+}
+
+/** `emuirq` of a record: nothing, a passed-through irq, an emulated device's MSI; else an emulated GSI. */
+export const IRQ_UNBOUND = -1;
+export const IRQ_PT = -2;
+export const IRQ_MSI_EMU = -3;
+/** `irq` of a record that get_free_pirq reserved. */
+export const PIRQ_ALLOCATED = -1;
+/** An irq_pirq or emuirq_pirq slot that does not exist. */
+export const ABSENT = -0x80000000;
+
+export const NR_HVM_DOMU_IRQS = 48;
+/** A multi-vector map with an explicit base may run this far beyond the last pirq. */
+const MULTI_MSI_SLACK = 32;
+
+export const DPCI = {
+  machPci: 0x1,
+  machMsi: 0x2,
+  mapped: 0x4,
+  guestPci: 0x10,
+  guestMsi: 0x20,
+  identityGsi: 0x40,
+  noEoi: 0x80,
+  translate: 0x8000,
+} as const;
+
+/** Flag words of {@link Domain.flags}. */
+const FLAG = {
+  alive: 0,
+  dying: 1,
+  crashed: 2,
+  dpciRoot: 3,
+  autoUnmask: 4,
+  eoiPage: 5,
+  lastVcpu: 6,
+  msixTables: 7,
+} as const;
+
+/**
+ * A domain as far as its interrupts go: one typed array per member of its pirq records, the two maps from host and
+ * emulated irqs to pirqs, what irqs it may use, its event channels and its shared page.
+ */
+export class Domain {
+  readonly slot: number;
+  readonly id: number;
+  readonly kind: DomainKind;
+  readonly isHvm: boolean;
+  readonly hasPirq: boolean;
+  readonly nrPirqs: number;
+  readonly target: number;
+  readonly vcpus: number;
+  readonly abi: Abi;
+  readonly callbackVector: boolean;
+  readonly hasMemory: boolean;
+  readonly ports: PortTable;
+  /** shared_info as the guest sees it. */
+  readonly sharedInfo: Uint8Array;
+
+  /** Number of records that can exist: a multi-vector map and a search for a GSI may run beyond nrPirqs. */
+  readonly records: number;
+  readonly exists: Int32Array;
+  readonly irq: Int32Array;
+  readonly evtchn: Int32Array;
+  readonly masked: Int32Array;
+  readonly emuirq: Int32Array;
+  readonly dpciFlags: Int32Array;
+  readonly gvec: Int32Array;
+  readonly gflags: Int32Array;
+  readonly destVcpu: Int32Array;
+  readonly dpciMasked: Int32Array;
+  readonly dpciPending: Int32Array;
+  /** A pass-through softirq is queued. */
+  readonly dpciScheduled: Int32Array;
+
+  /** Per host irq: pirq, −pirq (deferred), 0 (prepared) or {@link ABSENT}. */
+  readonly irqPirq: Int32Array;
+  /** Per emulated GSI, and last for IRQ_MSI_EMU: pirq or {@link ABSENT}. */
+  readonly emuirqPirq: Int32Array;
+  /** Host irqs that the domain may use. */
+  readonly irqCaps: Uint8Array;
+  /** How many sources assert an emulated GSI. */
+  readonly gsiAsserts: Int32Array;
+  /** Asserted INTx lines of emulated slots, bit (slot × 4 + pin). */
+  readonly intxAsserted: Int32Array;
+  /** Requested vectors of each virtual APIC, eight words each. */
+  readonly virtualIrr: Int32Array;
+  /** Event channels of each vCPU's virqs. */
+  readonly virqPort: Int32Array;
+  readonly #flags: Int32Array;
+
+  constructor(
+    arena: Arena,
+    slot: number,
+    host: { nrIrqs: number; gsis: number },
+    config: DomainConfig & { nrPirqs: number; hasPirq: boolean },
+  ) {
+    const { nrIrqs, gsis } = host;
+    this.slot = slot;
+    this.id = config.id;
+    this.kind = config.kind;
+    this.isHvm = config.kind === 'hvm';
+    this.hasPirq = this.isHvm && config.hasPirq;
+    this.nrPirqs = config.nrPirqs;
+    this.target = config.target ?? -1;
+    this.vcpus = config.vcpus ?? 1;
+    this.abi = config.abi ?? 'x86-64';
+    this.callbackVector = config.callbackVector ?? true;
+    this.hasMemory = config.hasMemory ?? true;
+
+    const label = (name: string) => `xen.dom${config.id}.${name}`;
+    this.records = Math.max(this.nrPirqs + MULTI_MSI_SLACK, gsis);
+    const column = (name: string) => arena.int32(this.records, label(name));
+    this.exists = column('exists');
+    this.irq = column('irq');
+    this.evtchn = column('evtchn');
+    this.masked = column('masked');
+    this.emuirq = column('emuirq');
+    this.dpciFlags = column('dpciFlags');
+    this.gvec = column('gvec');
+    this.gflags = column('gflags');
+    this.destVcpu = column('destVcpu');
+    this.dpciMasked = column('dpciMasked');
+    this.dpciPending = column('dpciPending');
+    this.dpciScheduled = column('dpciScheduled');
+    this.irqPirq = arena.int32(nrIrqs, label('irqPirq'));
+    this.emuirqPirq = arena.int32(this.isHvm ? NR_HVM_DOMU_IRQS + 1 : 0, label('emuirqPirq'));
+    this.irqCaps = arena.bytes(nrIrqs, label('irqCaps'));
+    this.gsiAsserts = arena.int32(this.isHvm ? NR_HVM_DOMU_IRQS : 0, label('gsiAsserts'));
+    this.intxAsserted = arena.int32(this.isHvm ? 4 : 0, label('intxAsserted'));
+    this.virtualIrr = arena.int32(this.isHvm ? 8 * this.vcpus : 0, label('virtualIrr'));
+    this.virqPort = arena.int32(24 * this.vcpus, label('virqPort'));
+    this.ports = new PortTable(arena, config.id, config.maxPort ?? 1023, EVTCHN_2L_PORTS[this.abi], this.vcpus);
+    this.sharedInfo = arena.bytes(codec(SHARED_INFO, this.abi).size, label('sharedInfo'));
+    this.#flags = arena.int32(8, label('flags'));
+    this.reset();
+  }
+
+  /** The state of a new domain. */
+  reset(): void {
+    for (const column of [this.exists, this.irq, this.evtchn, this.masked, this.dpciFlags, this.gvec, this.gflags])
+      column.fill(0);
+    for (const column of [this.dpciMasked, this.dpciPending, this.dpciScheduled, this.gsiAsserts, this.intxAsserted])
+      column.fill(0);
+    this.emuirq.fill(IRQ_UNBOUND);
+    this.destVcpu.fill(-1);
+    this.irqPirq.fill(ABSENT);
+    this.emuirqPirq.fill(ABSENT);
+    this.irqCaps.fill(0);
+    this.virtualIrr.fill(0);
+    this.virqPort.fill(0);
+    this.sharedInfo.fill(0);
+    this.#flags.fill(0);
+    this.ports.reset();
+    this.alive = true;
+  }
+
+  get alive(): boolean {
+    return this.#flags[FLAG.alive] !== 0;
+  }
+  set alive(value: boolean) {
+    this.#flags[FLAG.alive] = +value;
+  }
+  /** Destruction has begun. */
+  get dying(): boolean {
+    return this.#flags[FLAG.dying] !== 0;
+  }
+  set dying(value: boolean) {
+    this.#flags[FLAG.dying] = +value;
+  }
+  /** Xen has killed the domain. */
+  get crashed(): boolean {
+    return this.#flags[FLAG.crashed] !== 0;
+  }
+  set crashed(value: boolean) {
+    this.#flags[FLAG.crashed] = +value;
+  }
+  /** A pass-through binding was ever attempted. */
+  get dpciRoot(): boolean {
+    return this.#flags[FLAG.dpciRoot] !== 0;
+  }
+  set dpciRoot(value: boolean) {
+    this.#flags[FLAG.dpciRoot] = +value;
+  }
+  /** An EOI unmasks the event channel (EOI page, version 1). */
+  get autoUnmask(): boolean {
+    return this.#flags[FLAG.autoUnmask] !== 0;
+  }
+  set autoUnmask(value: boolean) {
+    this.#flags[FLAG.autoUnmask] = +value;
+  }
+  /** Frame number of the EOI page + 1, or 0. */
+  get eoiPage(): number {
+    return this.#flags[FLAG.eoiPage];
+  }
+  set eoiPage(value: number) {
+    this.#flags[FLAG.eoiPage] = value;
+  }
+  /** The vCPU that took the last lowest-priority message. */
+  get lastVcpu(): number {
+    return this.#flags[FLAG.lastVcpu];
+  }
+  set lastVcpu(value: number) {
+    this.#flags[FLAG.lastVcpu] = value;
+  }
+  /** Guest MSI-X tables can be registered: a device with MSI-X was assigned. */
+  get msixTables(): boolean {
+    return this.#flags[FLAG.msixTables] !== 0;
+  }
+  set msixTables(value: boolean) {
+    this.#flags[FLAG.msixTables] = +value;
+  }
+
+  get isHardwareDomain(): boolean {
+    return this.kind === 'pv-hwdom';
+  }
+
+  /** True if there is a record; all members have their defaults otherwise. */
+  hasRecord(pirq: number): boolean {
+    return pirq >= 0 && pirq < this.records && this.exists[pirq] !== 0;
+  }
+
+  /** Host irq behind a pirq. common macro domain_pirq_to_irq: 0 without a record. */
+  irqOf(pirq: number): number {
+    return this.hasRecord(pirq) ? this.irq[pirq] : 0;
+  }
+
+  emuirqOf(pirq: number): number {
+    return this.hasRecord(pirq) ? this.emuirq[pirq] : IRQ_UNBOUND;
+  }
+
+  /** The pirq of a host irq: 0 if unknown or only prepared, negative if deferred. */
+  pirqOf(irq: number): number {
+    const pirq = irq >= 0 && irq < this.irqPirq.length ? this.irqPirq[irq] : ABSENT;
+    return pirq === ABSENT ? 0 : pirq;
+  }
+
+  /** Index of an emuirq in {@link emuirqPirq}. */
+  static emuirqSlot(emuirq: number): number {
+    return emuirq === IRQ_MSI_EMU ? NR_HVM_DOMU_IRQS : emuirq;
+  }
+
+  pirqOfEmuirq(emuirq: number): number {
+    const pirq = this.emuirqPirq[Domain.emuirqSlot(emuirq)] ?? ABSENT;
+    return pirq === ABSENT ? IRQ_UNBOUND : pirq;
+  }
+
+  /** Makes sure that there is a record. common/domain.c: pirq_get_info */
+  makeRecord(pirq: number): void {
+    this.exists[pirq] = 1;
+  }
+
+  /** Takes a record out of the tree, so that all members read as defaults. */
+  removeRecord(pirq: number): void {
+    this.exists[pirq] = this.irq[pirq] = this.evtchn[pirq] = this.masked[pirq] = 0;
+    this.emuirq[pirq] = IRQ_UNBOUND;
+    this.dpciFlags[pirq] = this.gvec[pirq] = this.gflags[pirq] = 0;
+    this.destVcpu[pirq] = -1;
+    this.dpciMasked[pirq] = this.dpciPending[pirq] = this.dpciScheduled[pirq] = 0;
+  }
+
+  mayUseIrq(irq: number): boolean {
+    return irq >= 0 && irq < this.irqCaps.length && this.irqCaps[irq] !== 0;
+  }
+}

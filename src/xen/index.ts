@@ -1,0 +1,28 @@
+export {
+  Domain,
+  type DomainConfig,
+  type DomainKind,
+  DPCI,
+  IRQ_MSI_EMU,
+  IRQ_PT,
+  IRQ_UNBOUND,
+  PIRQ_ALLOCATED,
+} from './domain.ts';
+export type { GuestMemory } from './eoi-page.ts';
+export { HostFault } from './fault.ts';
+export type { HostBus } from './host-bus.ts';
+export { type HypercallOptions, type HypercallResult, Hypervisor, type HypervisorOptions } from './hypervisor.ts';
+export {
+  type IrqView,
+  isPassthroughBound,
+  type PirqView,
+  type PortView,
+  vcpuEvents,
+  viewIrqs,
+  viewPirqs,
+  viewPorts,
+} from './inspect.ts';
+export type { Fault } from './ops/argument.ts';
+export { getXenProfile, SWITCH_SOURCES, type XenProfile, xenProfileNames } from './profile.ts';
+export { domainPirqs, type HostSize, hostIrqs } from './sizes.ts';
+export type { HypervisorEvent, TraceSink } from './trace.ts';

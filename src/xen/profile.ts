@@ -1,0 +1,208 @@
+import { UsageError } from '../core/index.ts';
+
+/** How vectors are laid out and which are never handed out. arch/x86/include/asm/irq-vectors.h, irq.c: init_irq_data */
+export interface VectorLayout {
+  first: number;
+  last: number;
+  /** PIC vectors, not used on CPU 0 where they lie within the dynamic range. */
+  legacy: readonly [number, number];
+  reserved: readonly number[];
+}
+
+/** One Xen release as far as interrupts of guests are concerned. Every switch has its source in {@link SWITCH_SOURCES}. */
+export interface XenProfile {
+  name: string;
+  domctlVersion: number;
+  /** Layout of bind_pt_irq and irq_permission. */
+  domctlLayout: '4.4' | '4.9' | '4.10';
+  vectors: VectorLayout;
+  /** nr_irqs = max(base + CPUs × perCpu, 8 × GSIs) unless given. */
+  nrIrqs: { base: number; perCpu: number };
+  hwdomPirqs: 'gsi+256' | 'fls' | 'cpus';
+  /** New HVM domains route interrupts over pirqs unless told otherwise. */
+  hvmPirqsByDefault: boolean;
+  hvmPhysdevOps: '4.4' | '4.9' | '4.20';
+  /** "The caller maps for itself" is decided by the literal DOMID_SELF, not by comparing domains. */
+  selfIsLiteral: boolean;
+  /** Any domain may manage its own pirqs. */
+  selfMayManage: boolean;
+  /** map_pirq for an unknown domain writes its argument back. */
+  esrchWritesBack: boolean;
+  /** map with pirq < 0 of an irq that is mapped already fails with that negative number as errno. */
+  negativePirqIsErrno: boolean;
+  msiNeedsOwner: boolean;
+  /** A second plain-MSI enable with the same irq. */
+  redundantMsi: 'eexist' | 'existing';
+  createdIrqAccess: 'caller' | 'hardware-domain';
+  /** An irq that cannot be created for vector k ≥ 1 ends in a lock that is never free again. */
+  multiMsiFailure: 'rollback' | 'endless-loop';
+  /** pirq_cleanup_check runs for records with an event channel instead of those without. */
+  cleanupInverted: boolean;
+  guestsPerIrq: { shared: number; exclusive: number };
+  guestMsiStartsMasked: boolean;
+  remaskOnUnbind: boolean;
+  unmaskedFlag: boolean;
+  injectMsi: 'silent' | 'signed' | 'unsigned';
+  msiInjection: 'hvmop' | 'dmop';
+  hvmPirqsFeature: 'every-hvm' | 'has-pirq';
+  /** MSI messages of the host: logical destination and lowest priority, or physical and fixed. */
+  hostMessage: 'logical-lowest' | 'physical-fixed';
+  msixTable: 'prepared' | 'caller';
+  /** Setting an affinity that needs no other remapping entry leaves the device's registers alone. */
+  skipsUnforcedMessage: boolean;
+  /** Global virqs go to their handler domain only. */
+  globalVirqOwner: boolean;
+  pciDeviceReset: boolean;
+  pciOpsNeedPassthrough: boolean;
+  /** Where a pirq for an MSI is looked for first. Xen: top-down; the other way is a laboratory switch. */
+  allocationDirection: 'top-down' | 'bottom-up';
+}
+
+/** Where each switch comes from; paths are below xen/ in Xen's tree. */
+export const SWITCH_SOURCES: Record<Exclude<keyof XenProfile, 'name'>, string> = {
+  domctlVersion: 'include/public/domctl.h: XEN_DOMCTL_INTERFACE_VERSION',
+  domctlLayout: 'include/public/domctl.h: xen_domctl_bind_pt_irq (4.10), xen_domctl_irq_permission (4.9)',
+  vectors: 'arch/x86/include/asm/irq-vectors.h; arch/x86/irq.c: init_irq_data; XSA-356; HPET vector since 4.21',
+  nrIrqs: 'arch/x86/io_apic.c: init_ioapic_mappings / ioapic_init',
+  hwdomPirqs: 'common/domain.c: domain_create; arch/x86/io_apic.c: arch_hwdom_irqs',
+  hvmPirqsByDefault: 'tools/libs/light/libxl_x86.c: hvm_pirq off by default since 4.19',
+  hvmPhysdevOps: 'arch/x86/hvm/hypercall.c: hvm_physdev_op (4.4: arch/x86/hvm/hvm.c)',
+  selfIsLiteral: 'arch/x86/physdev.c: physdev_map_pirq (domains are compared since 4.19)',
+  selfMayManage: 'include/xsm/dummy.h: xsm_map_domain_pirq; XSA-237',
+  esrchWritesBack: 'arch/x86/physdev.c: do_physdev_op, map_pirq (since 4.19 the domain is looked up before)',
+  negativePirqIsErrno: 'arch/x86/irq.c: allocate_pirq, 4.10 to 4.17.4 and 4.18.2',
+  msiNeedsOwner: 'arch/x86/irq.c: map_domain_pirq; XSA-237',
+  redundantMsi: 'arch/x86/msi.c: __pci_enable_msi; XSA-237',
+  createdIrqAccess: 'arch/x86/irq.c: create_irq (caller since 4.13)',
+  multiMsiFailure: 'arch/x86/irq.c: map_domain_pirq; XSA-458, fixed in 4.17.5',
+  cleanupInverted: 'include/xen/irq.h: pirq_cleanup_check, fixed in 4.17.5, 4.18.3, 4.19',
+  guestsPerIrq: 'arch/x86/irq.c: IRQ_MAX_GUESTS 7; irq-max-guests since 4.15',
+  guestMsiStartsMasked: 'arch/x86/msi.c: startup_msi_irq (4.6)',
+  remaskOnUnbind: 'drivers/passthrough/io.c: pt_irq_destroy_bind (4.11)',
+  unmaskedFlag: 'include/public/domctl.h: XEN_DOMCTL_VMSI_X86_UNMASKED (4.10)',
+  injectMsi: 'arch/x86/hvm/irq.c: hvm_inject_msi (result since 4.5, unsigned pirq since 4.18)',
+  msiInjection: 'include/public/hvm/hvm_op.h to 4.8, hvm/dm_op.h since 4.9',
+  hvmPirqsFeature: 'common/kernel.c: XENVER_get_features',
+  hostMessage: 'arch/x86/msi.c: msi_compose_msg; asm-x86/genapic.h: flat mode is the default for few CPUs',
+  msixTable: 'arch/x86/msi.c: msix_capability_init; XSA-337',
+  skipsUnforcedMessage: 'arch/x86/msi.c: write_msi_msg (force, 4.21)',
+  globalVirqOwner: 'common/event_channel.c: evtchn_bind_virq (4.21)',
+  pciDeviceReset: 'drivers/pci/physdev.c: PHYSDEVOP_pci_device_reset (4.20)',
+  pciOpsNeedPassthrough: 'drivers/pci/physdev.c: pci_physdev_op (4.17)',
+  allocationDirection: 'arch/x86/irq.c: get_free_pirq scans downwards in every release',
+};
+
+const V4_22: XenProfile = {
+  name: 'xen-4.22',
+  domctlVersion: 0x18,
+  domctlLayout: '4.10',
+  vectors: { first: 0x20, last: 0xef, legacy: [0x20, 0x2f], reserved: [0x20, 0x21, 0x22, 0x30, 0x80, 0x82] },
+  nrIrqs: { base: 0, perCpu: 208 },
+  hwdomPirqs: 'cpus',
+  hvmPirqsByDefault: false,
+  hvmPhysdevOps: '4.20',
+  selfIsLiteral: false,
+  selfMayManage: false,
+  esrchWritesBack: false,
+  negativePirqIsErrno: false,
+  msiNeedsOwner: true,
+  redundantMsi: 'eexist',
+  createdIrqAccess: 'caller',
+  multiMsiFailure: 'rollback',
+  cleanupInverted: false,
+  guestsPerIrq: { shared: 32, exclusive: 1 },
+  guestMsiStartsMasked: true,
+  remaskOnUnbind: true,
+  unmaskedFlag: true,
+  injectMsi: 'unsigned',
+  msiInjection: 'dmop',
+  hvmPirqsFeature: 'has-pirq',
+  hostMessage: 'physical-fixed',
+  msixTable: 'prepared',
+  skipsUnforcedMessage: true,
+  globalVirqOwner: true,
+  pciDeviceReset: true,
+  pciOpsNeedPassthrough: true,
+  allocationDirection: 'top-down',
+};
+
+const V4_19: XenProfile = {
+  ...V4_22,
+  name: 'xen-4.19',
+  domctlVersion: 0x17,
+  vectors: { ...V4_22.vectors, reserved: [0x20, 0x21, 0x22, 0x80, 0x82] },
+  hwdomPirqs: 'fls',
+  hvmPhysdevOps: '4.9',
+  hostMessage: 'logical-lowest',
+  skipsUnforcedMessage: false,
+  globalVirqOwner: false,
+  pciDeviceReset: false,
+};
+
+const V4_17: XenProfile = {
+  ...V4_19,
+  name: 'xen-4.17',
+  domctlVersion: 0x15,
+  hvmPirqsByDefault: true,
+  selfIsLiteral: true,
+  esrchWritesBack: true,
+  injectMsi: 'signed',
+};
+
+const V4_17_0: XenProfile = {
+  ...V4_17,
+  name: 'xen-4.17.0',
+  negativePirqIsErrno: true,
+  multiMsiFailure: 'endless-loop',
+  cleanupInverted: true,
+};
+
+/** 4.8.3 and later point releases, which carry XSA-237. */
+const V4_8: XenProfile = {
+  ...V4_17_0,
+  name: 'xen-4.8',
+  domctlVersion: 0xc,
+  domctlLayout: '4.4',
+  vectors: { first: 0x20, last: 0xdf, legacy: [0xe0, 0xef], reserved: [0x20, 0x80, 0x82] },
+  nrIrqs: { base: 16, perCpu: 192 },
+  hvmPhysdevOps: '4.4',
+  negativePirqIsErrno: false,
+  createdIrqAccess: 'hardware-domain',
+  multiMsiFailure: 'rollback',
+  guestsPerIrq: { shared: 7, exclusive: 7 },
+  remaskOnUnbind: false,
+  unmaskedFlag: false,
+  msiInjection: 'hvmop',
+  hvmPirqsFeature: 'every-hvm',
+  msixTable: 'caller',
+  pciOpsNeedPassthrough: false,
+};
+
+/** 4.4.4, the last point release. */
+const V4_4: XenProfile = {
+  ...V4_8,
+  name: 'xen-4.4',
+  domctlVersion: 9,
+  hwdomPirqs: 'gsi+256',
+  selfMayManage: true,
+  msiNeedsOwner: false,
+  redundantMsi: 'existing',
+  guestMsiStartsMasked: false,
+  injectMsi: 'silent',
+};
+
+const PROFILES = new Map([V4_4, V4_8, V4_17_0, V4_17, V4_19, V4_22].map((p) => [p.name, p]));
+
+export function xenProfileNames(): string[] {
+  return [...PROFILES.keys()];
+}
+
+/**
+ * A release by name, optionally with switches changed.
+ * @throws UsageError naming the known profiles
+ */
+export function getXenProfile(name: string, changes: Partial<XenProfile> = {}): XenProfile {
+  const profile = PROFILES.get(name);
+  if (!profile) throw new UsageError(`unknown Xen profile "${name}"; known: ${xenProfileNames().join(', ')}`);
+  return { ...profile, ...changes };
+}

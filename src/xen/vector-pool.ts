@@ -1,0 +1,73 @@
+import type { Arena } from '../core/index.ts';
+import type { VectorLayout } from './profile.ts';
+
+/** Entry of an IDT vector that no irq ever had. */
+const NEVER = -0x80000000;
+const VECTORS = 256;
+
+/**
+ * Which irq owns which IDT vector of which CPU, and the cursor from which the next one is looked for.
+ * arch/x86/irq.c: _assign_irq_vector.
+ */
+export class VectorPool {
+  readonly cpus: number;
+  readonly #layout: VectorLayout;
+  readonly #reserved = new Uint8Array(VECTORS);
+  /** Per CPU and vector: irq, or its complement once the irq has lost the vector. */
+  readonly #irq: Int32Array;
+  /** Vector last handed out, and the offset of the present round. */
+  readonly #cursor: Int32Array;
+
+  constructor(arena: Arena, layout: VectorLayout, cpus: number) {
+    this.cpus = cpus;
+    this.#layout = layout;
+    for (const vector of layout.reserved) this.#reserved[vector] = 1;
+    this.#irq = arena.int32(VECTORS * cpus, 'xen.vectors').fill(NEVER);
+    this.#cursor = arena.int32(2, 'xen.vectorCursor');
+    this.#cursor[0] = layout.first;
+  }
+
+  /** The irq of a vector; negative if there is none. */
+  irqOf(cpu: number, vector: number): number {
+    return this.#irq[cpu * VECTORS + vector];
+  }
+
+  /**
+   * Takes the next free vector on the lowest CPU of `from`…`to` that has one, in steps of 8 so that neighbours get
+   * different priority classes. The vector at the cursor itself is never tried again.
+   * @returns cpu << 8 | vector, or −1 if there is none
+   */
+  assign(irq: number, from = 0, to = this.cpus): number {
+    const { first, last, legacy } = this.#layout;
+    for (let cpu = from; cpu < to; cpu++) {
+      let vector = this.#cursor[0];
+      let offset = this.#cursor[1];
+      for (;;) {
+        vector += 8;
+        if (vector > last) {
+          offset = (offset + 1) % 8;
+          vector = first + offset;
+        }
+        if (vector === this.#cursor[0]) break;
+        if (this.#reserved[vector]) continue;
+        if (cpu === 0 && vector >= legacy[0] && vector <= legacy[1]) continue;
+        if (this.#irq[cpu * VECTORS + vector] >= 0) continue;
+        this.#cursor[0] = vector;
+        this.#cursor[1] = offset;
+        this.#irq[cpu * VECTORS + vector] = irq;
+        return (cpu << 8) | vector;
+      }
+    }
+    return -1;
+  }
+
+  release(irq: number, cpu: number, vector: number): void {
+    this.#irq[cpu * VECTORS + vector] = ~irq;
+  }
+
+  /** Places the cursor, as allocations before those of interest would have. */
+  setCursor(vector: number, offset: number): void {
+    this.#cursor[0] = vector;
+    this.#cursor[1] = offset;
+  }
+}
