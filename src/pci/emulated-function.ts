@@ -1,5 +1,6 @@
 import { Arena, ones, UsageError, type Width } from '../core/index.ts';
 import { type MappedBar, mappedBar, ROM } from './bars.ts';
+import { RootErrors } from './caps/aer-root.ts';
 import { AF_LAYOUT } from './caps/af.ts';
 import { PORT_TYPE } from './caps/capability.ts';
 import { Msi } from './caps/msi.ts';
@@ -9,7 +10,15 @@ import { Slot } from './caps/pcie-slot.ts';
 import { ConfigSpace, overlaps } from './config-space.ts';
 import type { DmaMemory, Effect, PciFunction, ResetKind } from './function.ts';
 import { formatBdf } from './function.ts';
-import { busMaster, type Downstream, type FunctionCore, intxDisableChanged, STATE, setIntx } from './function-core.ts';
+import {
+  busMaster,
+  type Downstream,
+  type FunctionCore,
+  intxDisableChanged,
+  type OwnInterrupt,
+  STATE,
+  setIntx,
+} from './function-core.ts';
 import { BRIDGE_CONTROL_AT, BRIDGE_CONTROL_RESET, CMD, COMMAND_AT, STATUS_AT, STATUS_INTX } from './header.ts';
 import { compileLayout, type Layout, type PlacedCapability } from './layout.ts';
 import type { BarSpec, Flavour, FunctionSpec } from './spec.ts';
@@ -30,7 +39,16 @@ export interface FunctionOptions {
 }
 
 /** Write hooks of a dword; a register with side effects has one. */
-const HOOK = { command: 1, bridgeControl: 2, msi: 4, msix: 8, deviceControl: 16, slot: 32, powerState: 64 } as const;
+const HOOK = {
+  command: 1,
+  bridgeControl: 2,
+  msi: 4,
+  msix: 8,
+  deviceControl: 16,
+  slot: 32,
+  powerState: 64,
+  rootErrors: 128,
+} as const;
 
 /** Makes a function from its image: masks from its capabilities, or measured ones when given. */
 export function createFunction(spec: FunctionSpec, options: FunctionOptions = {}): EmulatedFunction {
@@ -52,11 +70,13 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
   readonly msi: Msi | undefined;
   readonly msix: Msix | undefined;
   readonly slot: Slot | undefined;
+  readonly rootErrors: RootErrors | undefined;
   readonly #bars: (BarSpec | undefined)[] = [];
   readonly #handlers: (BarHandler | undefined)[] = [];
   readonly #express: number;
   readonly #power: number;
   readonly #af: number;
+  readonly #rootCommandAt: number = 0;
   #downstream: Downstream | undefined;
 
   constructor(spec: FunctionSpec, options: FunctionOptions) {
@@ -86,7 +106,13 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     if (msi) this.msi = new Msi(this, msi.at);
     const msix = this.#find(0x11);
     if (msix && msix.sizeBytes === 12) this.msix = new Msix(this, msix.at, arena, label);
-    if (this.#hasSlot()) this.slot = new Slot(this, this.#express, () => this.#notifyPort());
+    const own = this.#ownInterrupt();
+    if (this.#hasSlot()) this.slot = new Slot(this, this.#express, own);
+    const aer = layout.capabilities.find((c) => c.extended && c.id === 0x0001);
+    if (aer && layout.traits.portType === PORT_TYPE.rootPort && aer.sizeBytes >= 0x38) {
+      this.#rootCommandAt = aer.at + 0x2c;
+      this.rootErrors = new RootErrors(this, aer.at, this.#express, own, () => this.#errorVector());
+    }
     this.#setHooks();
   }
 
@@ -208,6 +234,7 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     if (this.#af) hook(this.#af + AF_LAYOUT.control, 1, HOOK.deviceControl);
     if (this.slot) hook(this.#express + PCIE.slotControl, 4, HOOK.slot);
     if (this.#power && this.flavour === 'spec') hook(this.#power + 4, 1, HOOK.powerState);
+    if (this.rootErrors) hook(0, this.configSize, HOOK.rootErrors);
     const { portType } = this.layout.traits;
     if (portType === PORT_TYPE.rootPort || portType === PORT_TYPE.downstream)
       config.hook(config.readHooks, this.#express + PCIE.linkStatus, 2, 1);
@@ -221,14 +248,17 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     const bridgeControl = config.bytes[BRIDGE_CONTROL_AT];
     const powerState = this.#power ? config.bytes[this.#power + 4] : 0;
     const slot = this.slot ? config.get(this.#express + PCIE.slotControl, 4) : 0;
+    const rootCommand = this.rootErrors ? config.get(this.#rootCommandAt, 4) : 0;
     config.write(offset, width, value);
     if (hooks & HOOK.command) this.#commandWritten(offset, command);
     if (hooks & HOOK.msi) this.msi!.written(offset, width);
     if (hooks & HOOK.msix) this.msix!.written(offset, width, msixControl);
     if (hooks & HOOK.bridgeControl) this.#bridgeControlWritten(bridgeControl);
     if (hooks & HOOK.powerState) this.#powerStateWritten(powerState);
+    if (hooks & HOOK.rootErrors) this.rootErrors!.updateVector();
     if (hooks & HOOK.deviceControl) this.#deviceControlWritten(offset, width, value);
     if (hooks & HOOK.slot) this.slot!.written(offset, width, value, slot);
+    if (hooks & HOOK.rootErrors) this.rootErrors!.written(rootCommand);
   }
 
   #commandWritten(offset: number, before: number): void {
@@ -274,13 +304,26 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     this.config.update(at, 2, 0x3ff, trainedLink(caps, this.#downstream?.linkStatus()));
   }
 
-  /** A port's own interrupt: MSI-X or MSI with the capability's message number; false if neither is enabled. */
-  #notifyPort(): boolean {
-    const vector = (this.config.get(this.#express + PCIE.flags, 2) >> 9) & 31;
-    if (this.msix?.enabled) this.msix.raise(vector);
-    else if (this.msi?.enabled) this.msi.raise(vector);
-    else return false;
-    return true;
+  /** Vectors for a port's own events. */
+  #ownInterrupt(): OwnInterrupt {
+    const owner = this;
+    return {
+      get messages() {
+        return (owner.msix?.enabled || owner.msi?.enabled) ?? false;
+      },
+      send(vector) {
+        if (owner.msix?.enabled) owner.msix.raise(vector);
+        else owner.msi?.raise(vector);
+      },
+    };
+  }
+
+  /**
+   * Number of the message that reports errors. A port with one vector has 0; QEMU's ioh3420 uses the second of two
+   * (`hw/pci-bridge/ioh3420.c: ioh3420_aer_vector`), as a port with several does here in both flavours.
+   */
+  #errorVector(): number {
+    return this.msi && this.msi.allocated > 1 ? 1 : 0;
   }
 }
 

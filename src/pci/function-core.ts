@@ -83,3 +83,11 @@ export interface Downstream {
   /** Resets all functions below. */
   reset(kind: ResetKind): void;
 }
+
+/** A function's own message interrupts, as its slot and its error reporting use them. */
+export interface OwnInterrupt {
+  /** True while MSI-X or MSI is enabled. */
+  readonly messages: boolean;
+  /** Signals a vector by MSI-X if enabled, else by MSI. */
+  send(vector: number): void;
+}

@@ -1,6 +1,6 @@
 import { type Register, reg } from '../../core/index.ts';
 import { overlaps } from '../config-space.ts';
-import { type Downstream, type FunctionCore, STATE, setIntx } from '../function-core.ts';
+import { type Downstream, type FunctionCore, type OwnInterrupt, STATE, setIntx } from '../function-core.ts';
 import type { QemuRule } from './capability.ts';
 
 /** Slot Capabilities bits. PCIe 5.0 §7.5.3.9. */
@@ -85,16 +85,17 @@ export class Slot {
   readonly #controlAt: number;
   readonly #statusAt: number;
   readonly #caps: number;
-  /** Signals the port's own interrupt by MSI-X or MSI; false if neither is enabled. */
-  readonly #notify: () => boolean;
+  readonly #flagsAt: number;
+  readonly #interrupt: OwnInterrupt;
   #downstream: Downstream | undefined;
 
-  constructor(core: FunctionCore, at: number, notify: () => boolean) {
+  constructor(core: FunctionCore, at: number, interrupt: OwnInterrupt) {
     this.#core = core;
     this.#controlAt = at + 0x18;
     this.#statusAt = at + 0x1a;
     this.#caps = core.config.get(at + 0x14, 4);
-    this.#notify = notify;
+    this.#flagsAt = at + 0x02;
+    this.#interrupt = interrupt;
   }
 
   connect(downstream: Downstream): void {
@@ -167,8 +168,9 @@ export class Slot {
     this.#core.state[STATE.slotNotified] = wanted;
     // Deviation: QEMU 7.2 sends a message when the condition ends, too (`hotplug_event_notify`); PCIe 5.0 §6.7.3.4
     // wants one for each transition to true only
-    const sends = wanted || this.#core.flavour === 'qemu-7.2';
-    if (!(sends && this.#notify())) setIntx(this.#core, wanted);
+    if (!this.#interrupt.messages) setIntx(this.#core, wanted);
+    else if (wanted || this.#core.flavour === 'qemu-7.2')
+      this.#interrupt.send((this.#core.config.get(this.#flagsAt, 2) >> 9) & 31); // Interrupt Message Number
   }
 
   /** After the function's reset has put back the registers: an occupied slot has power and shows it. */

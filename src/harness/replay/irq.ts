@@ -1,0 +1,136 @@
+import { UsageError } from '../../core/index.ts';
+import { ConfigSession } from './config.ts';
+import type { RecordingLine, Replayer, ReplayOptions, ReplayResult } from './result.ts';
+
+/** Uncorrectable errors by the names that QEMU's `pcie_aer_inject_error` takes, as bits of the status register. */
+const AER_ERRORS: Record<string, number> = {
+  DLP: 4,
+  SDN: 5,
+  POISON_TLP: 12,
+  FCP: 13,
+  COMP_TIME: 14,
+  COMP_ABORT: 15,
+  UNX_COMP: 16,
+  RX_OVER: 17,
+  MALF_TLP: 18,
+  ECRC: 19,
+  UNSUP: 20,
+  ACSV: 21,
+  INTN: 22,
+  MCBTLP: 23,
+  ATOP_EBLOCKED: 24,
+  TLP_PRF_BLOCKED: 25,
+};
+
+class IrqSession {
+  readonly #session: ConfigSession;
+  readonly #file: string;
+  readonly #window: readonly [number, number];
+  /**
+   * In a `port` scenario the model's own slot and error logic makes the interrupts that `fire`, `fall` and `clr` tell
+   * of beforehand; carried out as well, they would come twice.
+   */
+  readonly #portScenario: boolean;
+  /** Messages inside the window since the last `m`, data by address: the last of several to one address stands. */
+  readonly #messages = new Map<number, number>();
+
+  constructor(file: string, header: Record<string, unknown>, options: ReplayOptions) {
+    this.#file = file;
+    this.#session = new ConfigSession(file, header, options);
+    this.#window = (header['window'] ?? [0, 0]) as [number, number];
+    this.#portScenario = header['scenario'] === 'port';
+  }
+
+  run(lines: Iterable<RecordingLine>): ReplayResult {
+    const { tally } = this.#session;
+    for (const line of lines as Iterable<unknown[]>) {
+      tally.line++;
+      if (!this.#session.step(line)) this.#step(line);
+      this.#collect();
+    }
+    return tally.result(this.#file);
+  }
+
+  #step(line: readonly unknown[]): void {
+    const { tally } = this.#session;
+    const model = (): ReturnType<ConfigSession['model']> => this.#session.model(line[1]);
+    tally.operations++;
+    switch (line[0]) {
+      case 'm':
+        this.#compareMessages(line[1] as [number, number][]);
+        return;
+      case 'fire':
+        if (!this.#portScenario) model().raise(line[2] as number);
+        return;
+      case 'lower':
+        if (!this.#portScenario) this.#lower(model());
+        return;
+      case 'fall':
+      case 'clr':
+      case 'bw': // the device's own registers; what they do to its interrupt, `fire` and `lower` say
+        return;
+      case 'vecs':
+        this.#setUsed(model(), line[2] as number[]);
+        return;
+      case 'aer':
+        this.#inject(model(), line[2] as string);
+        return;
+      default:
+        throw new UsageError(`${this.#file}:${tally.line}: unknown operation ${JSON.stringify(line[0])}`);
+    }
+  }
+
+  /** QEMU's devices lower INTx only while no message interrupt is enabled. */
+  #lower(model: ReturnType<ConfigSession['model']>): void {
+    if (!model.msix?.enabled && !model.msi?.enabled) model.lower();
+  }
+
+  #setUsed(model: ReturnType<ConfigSession['model']>, vectors: readonly number[]): void {
+    const { msix } = model;
+    if (!msix) throw new UsageError(`${this.#file}:${this.#session.tally.line}: the function has no MSI-X`);
+    for (let v = 0; v < msix.count; v++) msix.setUsed(v, vectors.includes(v));
+  }
+
+  #inject(model: ReturnType<ConfigSession['model']>, name: string): void {
+    const bit = AER_ERRORS[name];
+    if (bit === undefined || !model.rootErrors)
+      throw new UsageError(`${this.#file}:${this.#session.tally.line}: cannot inject ${JSON.stringify(name)} here`);
+    model.rootErrors.uncorrectable(bit);
+  }
+
+  /** Drains the effects of one step; only messages that fall into the watched memory can have been seen. */
+  #collect(): void {
+    const [base, size] = this.#window;
+    for (const f of this.#session.functions) {
+      if (!f || f.model.effects.length === 0) continue;
+      for (const effect of f.model.effects) {
+        if (effect.kind !== 'message') continue;
+        const address = effect.addressHi * 0x1_0000_0000 + effect.addressLo;
+        if (address < base || address >= base + size) continue;
+        this.#messages.delete(address);
+        this.#messages.set(address, effect.data);
+      }
+      f.model.effects.length = 0;
+    }
+  }
+
+  #compareMessages(expected: [number, number][]): void {
+    const actual = [...this.#messages].sort(([a], [b]) => a - b);
+    this.#messages.clear();
+    const { tally } = this.#session;
+    const equal =
+      actual.length === expected.length && actual.every(([a, d], i) => a === expected[i][0] && d === expected[i][1]);
+    tally.compare(equal, () => `messages ${describe(actual)}, recorded ${describe(expected)}`);
+  }
+}
+
+function describe(messages: readonly (readonly [number, number])[]): string {
+  if (messages.length === 0) return 'none';
+  return messages.map(([address, data]) => `0x${data.toString(16)} to 0x${address.toString(16)}`).join(', ');
+}
+
+/** Recordings of interrupt delivery: kind `irq`. */
+export const IRQ_REPLAYER: Replayer = {
+  accepts: (header) => header['kind'] === 'irq',
+  replay: (file, header, lines, options) => new IrqSession(file, header, options).run(lines),
+};
