@@ -1,10 +1,13 @@
 export { barAt, barsFromMasks, inferBars, type MappedBar, ROM } from './bars.ts';
+export { PciBus, type Target } from './bus.ts';
 export { type Capability, type CapabilityView, type FunctionTraits, PORT_TYPE } from './caps/capability.ts';
 export { conventionalCapabilities, extendedCapabilities, type FoundCapability } from './caps/index.ts';
 export { Msi } from './caps/msi.ts';
 export { Msix } from './caps/msix.ts';
 export { type BarHandler, createFunction, EmulatedFunction, type FunctionOptions } from './emulated-function.ts';
+export { explainConfig, explainConfigDifference, registersAt } from './explain.ts';
 export { type DmaMemory, type Effect, formatBdf, type PciFunction, type ResetKind } from './function.ts';
+export { CONFIG_ADDRESS, CONFIG_DATA, HostBridge, type HostBridgeOptions } from './host-bridge.ts';
 export { compileLayout, guessBars, type Layout, type PlacedCapability, type PlacedRegister } from './layout.ts';
 export type { BarSpec, Flavour, FunctionSpec, MeasuredMasks } from './spec.ts';
 export { VectorTable } from './vector-table.ts';

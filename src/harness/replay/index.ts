@@ -2,6 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../../core/index.ts';
 import { CONFIG_REPLAYER } from './config.ts';
+import { HOST_REPLAYER } from './host.ts';
 import { IRQ_REPLAYER } from './irq.ts';
 import { openRecording } from './recording.ts';
 import type { Replayer, ReplayOptions, ReplayResult } from './result.ts';
@@ -12,7 +13,7 @@ export { jsonLines, openRecording } from './recording.ts';
 export type { RecordingLine, Replayer, ReplayOptions, ReplayResult } from './result.ts';
 
 /** One replayer for each kind of recording; the first that accepts a header takes it. */
-const REPLAYERS: readonly Replayer[] = [CONFIG_REPLAYER, IRQ_REPLAYER, XENPT_REPLAYER];
+const REPLAYERS: readonly Replayer[] = [CONFIG_REPLAYER, IRQ_REPLAYER, HOST_REPLAYER, XENPT_REPLAYER];
 
 /** @throws UsageError if the file is no recording of a kind that some replayer knows */
 export function replayFile(file: string, options: ReplayOptions): ReplayResult {

@@ -36,8 +36,14 @@ export function probeLookup(path: string | undefined): ReplayOptions {
       const name = `${device}.${machine}.json`;
       if (names.includes(name)) return load(name);
       if (!image) return undefined;
-      const similar = names.find((n) => n.endsWith(`.${machine}.json`) && sameRegisters(load(n), image));
-      return similar === undefined ? undefined : load(similar);
+      let nearest: Probe | undefined;
+      let least = Number.POSITIVE_INFINITY;
+      for (const candidate of names) {
+        if (!candidate.endsWith(`.${machine}.json`)) continue;
+        const distance = imageDistance(load(candidate), image);
+        if (distance < least) [nearest, least] = [load(candidate), distance];
+      }
+      return nearest;
     },
   };
 }
@@ -53,13 +59,23 @@ function readProbe(file: string): Probe {
   throw new UsageError(`${file}: not a probe: no "funcs" with "rw"`);
 }
 
-/** The same ids, class and header, and the same capabilities at the same places. */
-function sameRegisters(probe: Probe, image: Uint8Array): boolean {
-  const describe = (bytes: Uint8Array) =>
-    JSON.stringify([
-      [...bytes.subarray(0, 4), ...bytes.subarray(8, 15)],
-      [...conventionalCapabilities(bytes), ...extendedCapabilities(bytes)].map((c) => [c.id, c.at]),
-    ]);
-  const functions = probe['funcs'] as { init: string }[];
-  return functions.some((f) => describe(fromHex(f.init)) === describe(image));
+/**
+ * Bytes in which a probe's nearest function differs from an image; infinite unless both have the same ids, class and
+ * header type and the same capabilities at the same places.
+ */
+function imageDistance(probe: Probe, image: Uint8Array): number {
+  return Math.min(...(probe['funcs'] as { init: string }[]).map((f) => distance(fromHex(f.init), image)));
+}
+
+function distance(a: Uint8Array, b: Uint8Array): number {
+  if (registersOf(a) !== registersOf(b)) return Number.POSITIVE_INFINITY;
+  let count = 0;
+  for (let i = 0; i < b.length; i++) if (a[i] !== b[i]) count++;
+  return count;
+}
+
+function registersOf(image: Uint8Array): string {
+  const capabilities = [...conventionalCapabilities(image), ...extendedCapabilities(image)];
+  const ids = [...image.subarray(0, 4), ...image.subarray(9, 12), image[0x0e] & 0x7f];
+  return JSON.stringify([ids, capabilities.map((c) => [c.id, c.at])]);
 }
