@@ -52,18 +52,20 @@ export class ToyDriver {
   readonly rings = new Map<number, Ring>();
   /** Byte distance of doorbells, read from CAP by {@link enable}. */
   stride = 4;
+  /** Size of memory pages, chosen by CC.MPS in {@link enable}. */
+  pageSize = PAGE;
+  nextCid = 0;
   #nextPage = PAGE;
-  #nextCid = 0;
 
   constructor(regs: RegisterFile, ram: Ram) {
     this.regs = regs;
     this.ram = ram;
   }
 
-  /** Takes zeroed pages of guest RAM. */
+  /** Takes zeroed 4-KiB pages of guest RAM, from a memory page's start on. */
   allocate(pages = 1): number {
-    const at = this.#nextPage;
-    this.#nextPage += pages * PAGE;
+    const at = Math.ceil(this.#nextPage / this.pageSize) * this.pageSize;
+    this.#nextPage = at + pages * PAGE;
     if (this.#nextPage > this.ram.bytes.length) throw new Error('the test needs more guest RAM');
     this.ram.bytes.fill(0, at, this.#nextPage);
     return at;
@@ -80,6 +82,7 @@ export class ToyDriver {
   /** Sets up the admin queue and enables the controller, as Linux does. */
   enable(depth = 32, cc = 0x00460001): void {
     this.stride = 4 << (this.regs.readRegister(4, 4) & 15);
+    this.pageSize = PAGE << ((cc >> 7) & 15);
     this.writeCc(0);
     const pages = Math.ceil((depth * 64) / PAGE);
     const ring = this.#ring(0, this.allocate(pages), this.allocate(Math.ceil((depth * 16) / PAGE)), depth, depth);
@@ -121,7 +124,7 @@ export class ToyDriver {
   push(id: number, command: Command): number {
     const ring = this.rings.get(id)!;
     const at = ring.sq + ring.tail * 64;
-    const cid = this.#nextCid++ & 0xffff;
+    const cid = this.nextCid++ & 0xffff;
     const { view } = this.ram;
     this.ram.bytes.fill(0, at, at + 64);
     view.setUint32(at, (command.opcode | (command.flags ?? 0) | (cid << 16)) >>> 0, true);
