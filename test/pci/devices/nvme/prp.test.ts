@@ -12,10 +12,15 @@ function ready(mps = 0) {
   return parts;
 }
 
+function slots(l: { offset: number; more: number; few: boolean }, length: number, size: number): number {
+  const pages = Math.ceil((length - (size - ((l.offset * 4) % size))) / size);
+  return Math.max(1, Math.min(size / 8, (l.few ? 3 : pages) + l.more));
+}
+
 describe('PRP layouts', () => {
   test('data written is read back, whatever the layouts of both transfers', () => {
-    // offsets in dwords and list slots up to what 8-KiB pages hold; taken modulo the page size chosen
-    const layout = fc.record({ offset: fc.nat(2047), slots: fc.integer({ min: 1, max: 1024 }) });
+    // offset in dwords, modulo the page size; slots of the first list page as more or fewer than are needed
+    const layout = fc.record({ offset: fc.nat(4095), more: fc.integer({ min: -3, max: 2 }), few: fc.boolean() });
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 512 }),
@@ -31,7 +36,7 @@ describe('PRP layouts', () => {
           const takePage = scatteredPages(ram, driver.allocate(), size);
           const length = blocks * 512;
           const place = (l: typeof from) =>
-            layOut(ram, size, length, (l.offset * 4) % size, (l.slots % (size / 8)) + 1, takePage);
+            layOut(ram, size, length, (l.offset * 4) % size, slots(l, length, size), takePage);
           const out = place(from);
           let next = seed | 1;
           const data = Uint8Array.from({ length }, () => (next = Math.imul(next, 0x19660d) + 0x3c6ef35f) >>> 24);
@@ -48,6 +53,24 @@ describe('PRP layouts', () => {
       ),
       { numRuns: 60 },
     );
+  });
+
+  test('a list page of 8 KiB holds 1024 entries', () => {
+    const namespaces = [new MemoryNamespace(16 << 20, 12)];
+    const { driver, ram } = setUp({ namespaces, mdts: 11 }, { ramBytes: 20 << 20 });
+    driver.enable(32, 0x00460001 | (1 << 7));
+    driver.createPair(1);
+    const place = layOut(ram, 8192, 8 << 20, 4, 1, scatteredPages(ram, driver.allocate(), 8192));
+    place.segments.forEach((s, i) => void ram.bytes.fill(i, s.address, s.address + s.length));
+    const command = { opcode: NVM.write, nsid: 1, ...place, cdw12: 2047 };
+    expect(driver.run(1, command).status).toBe(0);
+    const held = new Uint8Array(8 << 20);
+    namespaces[0].read(0, held);
+    let at = 0;
+    for (const [i, s] of place.segments.entries()) {
+      expect(held.subarray(at, at + s.length).every((byte) => byte === (i & 0xff))).toBe(true);
+      at += s.length;
+    }
   });
 
   test('memory pages up to 64 KiB', () => {
