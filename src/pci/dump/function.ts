@@ -32,6 +32,8 @@ export interface ParsedFunction {
   title: string;
   /** The bytes as dumped, 64 to 4096; `spec.image` is padded with zero to 256 or 4096. */
   dumped: Uint8Array;
+  /** What text or resource file told of BARs, where `spec.bars` has what became of it. */
+  told: BarSize[];
   line: number;
 }
 
@@ -55,6 +57,7 @@ export function toParsedFunction(raw: RawFunction, sizes: BarSize[] = raw.sizes)
     slot: formatSlot(raw.domain, raw.busDevFn),
     title: raw.title,
     dumped: raw.bytes,
+    told: sizes,
     line: raw.line,
   };
 }

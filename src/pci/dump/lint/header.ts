@@ -108,7 +108,7 @@ export const lintHeader: LintRule = ({ dumped: image, format, domain }, report) 
 };
 
 /** Address decoders: types that are not defined, an upper half that is missing, addresses a decoder cannot hold. */
-export const lintBars: LintRule = ({ dumped: image, spec }, report) => {
+export const lintBars: LintRule = ({ dumped: image, spec, told }, report) => {
   const count = BAR_COUNT[headerLayout(image)] ?? 0;
   const add = (severity: 'error' | 'warning' | 'note', rule: string, at: number, text: string) =>
     report({ severity, rule, at, text, source: 'PCI 3.0 §6.2.5.1' });
@@ -126,8 +126,14 @@ export const lintBars: LintRule = ({ dumped: image, spec }, report) => {
     if (!(low & 1) && (low & 6) === 6) add('error', 'bar-type', at, `BAR ${bar} has memory type 3, which is reserved`);
     if (!(low & 1) && (low & 6) === 4 && decoded.kind !== 'mem64')
       add('error', 'bar-type', at, `BAR ${bar} is a 64-bit BAR without room for its upper half`);
-    if (spot && !spot.inferred && spot.kind !== decoded.kind)
-      add('warning', 'bar-kind', at, `BAR ${bar} is ${decoded.kind} by its register, ${spot.kind} by the text`);
+    const said = told.find((t) => t.bar === bar);
+    if (said && said.kind !== decoded.kind)
+      add(
+        'warning',
+        'bar-kind',
+        at,
+        `BAR ${bar} is ${decoded.kind} by its register, ${said.kind} by the text that came with it`,
+      );
     if (spot && decoded.address % BigInt(spot.sizeBytes) !== 0n)
       add(
         'warning',
@@ -135,6 +141,8 @@ export const lintBars: LintRule = ({ dumped: image, spec }, report) => {
         at,
         `BAR ${bar} lies at 0x${decoded.address.toString(16)}, not a multiple of its size ${hex(spot.sizeBytes)}`,
       );
+    if (decoded.kind === 'mem32' && spot && spot.sizeBytes > 0x80000000)
+      add('error', 'bar-size', at, `32-bit BAR ${bar} of ${spot.sizeBytes} bytes; it can ask for 2 GiB`);
     if (decoded.kind === 'io' && spot && spot.sizeBytes > 256)
       add('warning', 'bar-size', at, `I/O BAR ${bar} of ${spot.sizeBytes} bytes; 256 are allowed`);
     if (decoded.kind === 'mem64') bar++;
