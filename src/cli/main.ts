@@ -7,6 +7,7 @@ interface CommandModule {
 }
 
 const COMMANDS: Record<string, () => Promise<CommandModule>> = {
+  budget: () => import('./budget.ts'),
   clone: () => import('./clone.ts'),
   lspci: () => import('./lspci.ts'),
   replay: () => import('./replay.ts'),
