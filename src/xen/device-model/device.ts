@@ -42,7 +42,7 @@ export class PassthroughDevice {
   readonly #permissive: boolean;
   readonly #intxBound: boolean;
   readonly #coreWritable: Uint8Array;
-  /** Value of each emulated register at its configuration offset. */
+  /** Value of each emulated register at its `valueAt`. */
   readonly #emulated: Uint8Array;
 
   /** @throws UsageError if the function cannot be passed through, see {@link layOut} */
@@ -56,7 +56,7 @@ export class PassthroughDevice {
     this.layout = layOut(host, switches, this.#permissive);
     const label = `dm ${formatBdf(host.sbdf)}`;
     this.#emulated = arena.bytes(0x100, `${label} config`);
-    for (const { at, size, initial } of this.layout.registers) writeLe(this.#emulated, at, size, initial);
+    for (const { valueAt, size, initial } of this.layout.registers) writeLe(this.#emulated, valueAt, size, initial);
     this.#coreWritable = options.coreWritable ?? this.#defaultCoreWritable();
     const { msi, msix } = this.layout;
     if (msi) this.msi = new PassthroughMsi(this.#context, msi, arena, label);
@@ -191,7 +191,7 @@ export class PassthroughDevice {
     const old = this.#get(register);
     const taken = register.writable & valid;
     const emulated = (written & taken) | (old & ~taken);
-    writeLe(this.#emulated, register.at, register.size, emulated);
+    writeLe(this.#emulated, register.valueAt, register.size, emulated);
     let through = register.through & valid;
     if (register.action === 'command' && (written & INTX_DISABLE || this.#intxBound)) through |= INTX_DISABLE;
     const forDevice = (written & through) | (present & ~register.rw1c & ~through);
@@ -271,7 +271,7 @@ export class PassthroughDevice {
   }
 
   #get(register: Register): number {
-    return readLe(this.#emulated, register.at, register.size);
+    return readLe(this.#emulated, register.valueAt, register.size);
   }
 
   #accepts(offset: number, width: Width): boolean {

@@ -17,6 +17,11 @@ export interface Register {
   /** Configuration offset. */
   readonly at: number;
   readonly size: 1 | 2 | 4;
+  /**
+   * Where its emulated value is kept: at its own offset in the copy of the configuration space, which registers of
+   * overlapping capabilities then share, or in a place of its own.
+   */
+  readonly valueAt: number;
   readonly initial: number;
   /** Read from the emulated value. */
   readonly emu: number;
@@ -97,7 +102,7 @@ export function layOut(host: HostFunction, switches: Switches, permissive: boole
     if (spec.name === 'msix') msix = layOutMsix(image, base, host.regions);
     const own = spec.registers
       .filter((r) => exists(r, base, image, host.regions))
-      .map((r) => resolve(r, base, image, host.regions, specs, switches, permissive));
+      .map((r, i) => resolve(r, registers.length + i, base, image, host.regions, specs, switches, permissive));
     registers.push(...own);
     const size = groupSize(spec, base, image, host.sbdf);
     groups.unshift({ name: spec.name, base, size, hardwired: spec.kind === 'hardwired', registers: own.reverse() });
@@ -223,6 +228,7 @@ function sizeMask(region: HostRegion | undefined): number {
 
 function resolve(
   spec: RegisterSpec,
+  index: number,
   base: number,
   image: Uint8Array,
   regions: readonly HostRegion[],
@@ -240,6 +246,7 @@ function resolve(
     name: spec.name,
     at,
     size: spec.size,
+    valueAt: switches.configCopyTakesWrites ? at : 4 * index,
     initial: switches.configCopyTakesWrites ? (initial & emu) | (hostWord(spec, at, image) & ~emu) : initial,
     emu,
     writable: (spec.action === 'command' ? ~ro : emu & ~ro) & all,

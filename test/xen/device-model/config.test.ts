@@ -78,6 +78,23 @@ describe('what the guest sees', () => {
     expect(write(deviceModel('qemu-2.1'))).toBe(MSI_AT);
   });
 
+  test('a version 1 PCIe capability has registers of version 2 behind its end: only a shared copy lets them do harm', () => {
+    const next = (profile = now) => {
+      const { device } = attach(
+        (config) => {
+          prepend(0x94, 0x03)(config); // VPD where Device Control 2 (+0x28) would be
+          prepend(0x6c, 0x10)(config);
+          config[0x6e] = 0x01;
+        },
+        false,
+        profile,
+      );
+      return device.readConfig(0x95, 1);
+    };
+    expect(next(deviceModel('qemu-2.0'))).toBe(MSIX_AT);
+    expect(next()).toBe(0); // the guest's chain ends at the VPD
+  });
+
   test('INTx Disable reaches the device when set, and is cleared there only if INTx is bound', () => {
     const command = (intxBound: boolean) => {
       const host = new FakeHost();
