@@ -1,6 +1,7 @@
-import { Arena, readLe, UsageError, type Width } from '../../../core/index.ts';
+import { Arena, UsageError, type Width } from '../../../core/index.ts';
+import { msixGeometry } from '../../dump/capabilities.ts';
 import { type BarHandler, EmulatedFunction } from '../../emulated-function.ts';
-import type { DmaMemory } from '../../function.ts';
+import { type DmaMemory, formatBdf } from '../../function.ts';
 import type { FunctionSpec } from '../../spec.ts';
 import { doorbellBytes, type NvmeIdentity, nvmeSpec } from './config-image.ts';
 import { NvmeController } from './controller.ts';
@@ -24,12 +25,16 @@ export interface NvmeFunctionOptions extends NvmeOptions, Partial<NvmeIdentity> 
 /**
  * Makes an NVMe controller on BAR 0 of a PCI function.
  *
- * With `spec`, `queuePairs` defaults to one less than the function has vectors, as drivers use them, or what the
+ * The serial number follows from the bdf unless given: hosts refuse two controllers, or two namespaces, of the same
+ * identity. With `spec`, `queuePairs` defaults to one less than the function has vectors, as drivers use them, or what the
  * doorbells have room for in front of the MSI-X structures.
  * @throws UsageError if the options contradict each other, or the spec has no BAR 0 that can hold a controller
  */
 export function createNvmeFunction(options: NvmeFunctionOptions = {}): NvmeFunction {
-  const { spec, arena, dma, name, bdf, vectors, vendorId, deviceId, subsystemVendorId, subsystemId, ...rest } = options;
+  const { spec, arena, dma, name, bdf, vectors, vendorId, deviceId, subsystemVendorId, subsystemId, ...given } =
+    options;
+  const at = spec?.bdf ?? bdf ?? 0x20;
+  const rest = { serial: `pirqlab-${formatBdf(at)}`, ...given };
   if (spec) {
     const shape = completeOptions({ ...rest, queuePairs: rest.queuePairs ?? defaultPairs(spec, rest) });
     const room = doorbellRoom(spec);
@@ -42,7 +47,7 @@ export function createNvmeFunction(options: NvmeFunctionOptions = {}): NvmeFunct
   const shape = completeOptions(rest);
   const identity: NvmeIdentity = {
     name: name ?? 'nvme',
-    bdf: bdf ?? 0x20,
+    bdf: at,
     vectors: vectors ?? Math.min(shape.queuePairs + 1, 2048),
     vendorId: vendorId ?? 0x1234,
     deviceId: deviceId ?? 0x4e56,
@@ -139,15 +144,13 @@ function interruptMode(fn: EmulatedFunction): InterruptMode {
   return fn.msix?.enabled ? 'msix' : fn.msi?.enabled ? 'msi' : 'intx';
 }
 
-/** MSI-X as the image tells: entries, and where its structures start in BAR 0 (Infinity: elsewhere). */
+/** Entries of the MSI-X table, 0 without one, and where its structures start in BAR 0 (Infinity: elsewhere). */
 function msixStructures({ image }: FunctionSpec): { count: number; start: number } {
-  let at = image[0x34] & 0xfc;
-  for (let hops = 0; at >= 0x40 && hops < 48; hops++, at = image[at + 1] & 0xfc) {
-    if (image[at] !== 0x11) continue;
-    const place = (offset: number) => ((image[at + offset] & 7) === 0 ? readLe(image, at + offset, 4) : Infinity);
-    return { count: (readLe(image, at + 2, 2) & 0x7ff) + 1, start: Math.min(place(4), place(8)) };
-  }
-  return { count: 0, start: Infinity };
+  const msix = msixGeometry(image);
+  if (!msix) return { count: 0, start: Infinity };
+  const table = msix.tableBar === 0 ? msix.tableOffset : Infinity;
+  const pba = msix.pbaBar === 0 ? msix.pbaOffset : Infinity;
+  return { count: msix.vectors, start: Math.min(table, pba) };
 }
 
 /** Bytes for doorbells in BAR 0, in front of MSI-X structures if those are in it. */

@@ -64,7 +64,7 @@ function fillController(ctx: Context, p: Uint8Array): void {
   writeLe(p, 516, 4, shape.namespaces.length); // NN
   writeLe(p, 520, 2, 0x1d); // ONCS: compare, dataset management, write zeroes, save/select in features
   p[525] = 0x07; // VWC: present, Flush takes all namespaces
-  const nqn = `nqn.2014.08.org.nvmexpress:pirqlab:${shape.serial}`;
+  const nqn = `nqn.2014-08.org.nvmexpress:uuid:${uuid(shape.serial)}`;
   for (let i = 0; i < nqn.length; i++) p[768 + i] = nqn.charCodeAt(i); // SUBNQN, UTF-8, zero-terminated
   writeLe(p, 2048, 2, 2500); // power state 0: 25 W, in centiwatts
 }
@@ -81,13 +81,23 @@ function fillNamespace(p: Uint8Array, ns: Namespace): void {
   p[128 + 2] = ns.blockSizeLog2; // LBA format 0: no metadata
 }
 
-/** Stable per serial number and namespace; the OUI is a locally administered one. */
+/** Follows from serial number and namespace; the OUI is a locally administered one. */
 function eui64(ctx: Context, nsid: number): Uint8Array {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < ctx.shape.serial.length; i++)
-    hash = Math.imul(hash ^ ctx.shape.serial.charCodeAt(i), 0x01000193) >>> 0;
-  const id = Uint8Array.of(0x02, 0x50, 0x4c, hash >>> 24, hash >>> 16, hash >>> 8, nsid >>> 8, nsid);
-  return id;
+  const hash = hashText(ctx.shape.serial, 0);
+  return Uint8Array.of(0x02, 0x50, 0x4c, hash >>> 24, hash >>> 16, hash >>> 8, nsid >>> 8, nsid);
+}
+
+/** A version 8 (custom) UUID that follows from the serial number. RFC 9562 §5.8. */
+function uuid(serial: string): string {
+  const h = [1, 2, 3, 4].map((seed) => hashText(serial, seed).toString(16).padStart(8, '0')).join('');
+  return `${h.slice(0, 8)}-${h.slice(8, 12)}-8${h.slice(13, 16)}-8${h.slice(17, 20)}-${h.slice(20)}`;
+}
+
+/** FNV-1a of the seed and the text, unsigned. */
+function hashText(text: string, seed: number): number {
+  let hash = Math.imul(0x811c9dc5 ^ seed, 0x01000193);
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
 }
 
 /** ASCII, padded with spaces. NVMe 1.4 §1.5 (ASCII strings). */

@@ -20,14 +20,18 @@ export interface Namespace {
   flush(): boolean;
 }
 
-/** Bytes per chunk of a {@link MemoryNamespace}. */
+/** Bytes per chunk of a {@link MemoryNamespace}, and chunks per region: a region spans 64 MiB. */
 const CHUNK = 1 << 16;
+const REGION = 1024;
 
-/** A namespace in memory that holds only the 64-KiB chunks that were written and not deallocated since. */
+/**
+ * A namespace in memory that holds only the 64-KiB chunks that were written and not deallocated since. Chunks are kept
+ * by region, so that deallocating any range visits few places however large the range or the contents.
+ */
 export class MemoryNamespace implements Namespace {
   readonly blockSizeLog2: number;
   readonly blockCount: number;
-  readonly #chunks = new Map<number, Uint8Array>();
+  readonly #regions = new Map<number, (Uint8Array | undefined)[]>();
 
   /** @throws UsageError unless `sizeBytes` is a positive multiple of the block size */
   constructor(sizeBytes: number, blockSizeLog2 = 9) {
@@ -43,12 +47,14 @@ export class MemoryNamespace implements Namespace {
 
   /** Memory in use for contents. */
   get allocatedBytes(): number {
-    return this.#chunks.size * CHUNK;
+    let chunks = 0;
+    for (const region of this.#regions.values()) chunks += region.filter(Boolean).length;
+    return chunks * CHUNK;
   }
 
   read(offset: number, into: Uint8Array): boolean {
     this.#eachPiece(offset, into.length, (index, from, to, done) => {
-      const chunk = this.#chunks.get(index);
+      const chunk = this.#regions.get(Math.floor(index / REGION))?.[index % REGION];
       if (chunk) into.set(chunk.subarray(from, to), done);
       else into.fill(0, done, done + to - from);
     });
@@ -57,8 +63,9 @@ export class MemoryNamespace implements Namespace {
 
   write(offset: number, bytes: Uint8Array): boolean {
     this.#eachPiece(offset, bytes.length, (index, from, to, done) => {
-      let chunk = this.#chunks.get(index);
-      if (!chunk) this.#chunks.set(index, (chunk = new Uint8Array(CHUNK)));
+      let region = this.#regions.get(Math.floor(index / REGION));
+      if (!region) this.#regions.set(Math.floor(index / REGION), (region = new Array(REGION)));
+      const chunk = (region[index % REGION] ??= new Uint8Array(CHUNK));
       chunk.set(bytes.subarray(done, done + to - from), from);
     });
     return true;
@@ -69,21 +76,29 @@ export class MemoryNamespace implements Namespace {
   }
 
   deallocate(offset: number, length: number): boolean {
-    const first = Math.floor(offset / CHUNK);
-    const last = Math.floor((offset + length - 1) / CHUNK);
-    // a range may span the whole namespace: visit what is held rather than what is named
-    const held = last - first < this.#chunks.size ? undefined : [...this.#chunks.keys()];
-    const clear = (index: number) => {
-      const chunk = this.#chunks.get(index);
-      if (!chunk) return;
-      const from = Math.max(offset - index * CHUNK, 0);
-      const to = Math.min(offset + length - index * CHUNK, CHUNK);
-      if (from === 0 && to === CHUNK) this.#chunks.delete(index);
-      else chunk.fill(0, from, to);
-    };
-    if (held) for (const index of held) index >= first && index <= last && clear(index);
-    else for (let index = first; index <= last; index++) clear(index);
+    const end = offset + length;
+    const first = Math.floor(offset / (CHUNK * REGION));
+    const last = Math.floor((end - 1) / (CHUNK * REGION));
+    if (last - first < this.#regions.size) for (let r = first; r <= last; r++) this.#clear(r, offset, end);
+    else for (const r of [...this.#regions.keys()]) this.#clear(r, offset, end);
     return true;
+  }
+
+  /** Forgets what region `r` holds from byte `offset` of the namespace up to `end`. */
+  #clear(r: number, offset: number, end: number): void {
+    const region = this.#regions.get(r);
+    const base = r * CHUNK * REGION;
+    if (!region || offset >= base + CHUNK * REGION || end <= base) return;
+    const low = Math.max(offset - base, 0);
+    const high = Math.min(end - base, CHUNK * REGION);
+    if (high - low === CHUNK * REGION) this.#regions.delete(r);
+    else
+      for (let i = Math.floor(low / CHUNK); i * CHUNK < high; i++) {
+        const from = Math.max(low - i * CHUNK, 0);
+        const to = Math.min(high - i * CHUNK, CHUNK);
+        if (to - from === CHUNK) region[i] = undefined;
+        else region[i]?.fill(0, from, to);
+      }
   }
 
   flush(): boolean {
