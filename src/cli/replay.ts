@@ -20,34 +20,41 @@ function run(paths: string[], options: Options): void {
   const files = findRecordings(paths);
   const probes = probeLookup(options.probe);
   const started = process.hrtime.bigint();
+  const cpu = process.cpuUsage();
   const results: ReplayResult[] = [];
   for (const file of files) {
-    const result = replayFile(file, probes);
-    results.push(result);
-    if (!options.json) printResult(result);
+    results.push(replayFile(file, probes));
   }
   const seconds = Number(process.hrtime.bigint() - started) / 1e9;
   const total = (key: 'operations' | 'comparisons' | 'differences') => results.reduce((sum, r) => sum + r[key], 0);
+  const { user, system } = process.cpuUsage(cpu);
   const accessesPerSecond = Math.round(total('operations') / seconds);
+  const accessesPerCpuSecond = Math.round(total('operations') / ((user + system) / 1e6));
   const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
   if (total('differences') > 0) process.exitCode = 1;
   if (options.json) {
     const list = results.map((r) => ({ ...r, first: r.first ?? null }));
-    const summary = { differences: total('differences'), files: list, accessesPerSecond, peakMemoryBytes };
+    const summary = {
+      differences: total('differences'),
+      files: list,
+      accessesPerSecond,
+      accessesPerCpuSecond,
+      peakMemoryBytes,
+    };
     process.stdout.write(`${JSON.stringify(summary)}\n`);
     return;
   }
   process.stdout.write(
-    `${files.length} files: ${total('operations')} operations, ${total('comparisons')} comparisons, ` +
-      `${total('differences')} differences; ${accessesPerSecond} accesses/s, ` +
+    `${results.map(describe).join('')}${files.length} files: ${total('operations')} operations, ${total('comparisons')} comparisons, ` +
+      `${total('differences')} differences; ${accessesPerSecond} accesses/s (${accessesPerCpuSecond} per CPU second), ` +
       `peak memory ${Math.round(peakMemoryBytes / 1e6)} MB\n`,
   );
 }
 
-function printResult(result: ReplayResult): void {
+function describe(result: ReplayResult): string {
   const { file, operations, comparisons, differences, excluded, first } = result;
   const lines = [`${file}: ${operations} operations, ${comparisons} comparisons, ${differences} differences`];
   for (const [reason, count] of Object.entries(excluded)) lines.push(`  ${count} left out: ${reason}`);
   if (first !== undefined) lines.push(`  first: ${first}`);
-  process.stdout.write(`${lines.join('\n')}\n`);
+  return `${lines.join('\n')}\n`;
 }

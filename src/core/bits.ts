@@ -32,8 +32,19 @@ export function toHex(bytes: Uint8Array): string {
 
 /** The inverse of {@link toHex}; white space is ignored. */
 export function fromHex(text: string): Uint8Array {
-  const digits = text.replace(/\s+/g, '');
+  const digits = /\s/.test(text) ? text.replace(/\s+/g, '') : text;
   const bytes = new Uint8Array(digits.length >> 1);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16);
+  storeHex(bytes, 0, digits);
   return bytes;
+}
+
+/** Stores hexadecimal digits without separators as bytes from `at`. */
+export function storeHex(bytes: Uint8Array, at: number, digits: string): void {
+  for (let i = 0; i + 1 < digits.length; i += 2)
+    bytes[at++] = (nibble(digits.charCodeAt(i)) << 4) | nibble(digits.charCodeAt(i + 1));
+}
+
+/** Value of a digit's character: letters have bit 6, and count 9 more than their low bits. */
+function nibble(c: number): number {
+  return (c & 15) + (c & 0x40 ? 9 : 0);
 }

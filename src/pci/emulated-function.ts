@@ -89,7 +89,7 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     const layout = compileLayout(spec, this.flavour);
     this.layout = layout;
     this.configSize = layout.configSize;
-    const arena = options.arena ?? new Arena(layout.configSize + 0x100 + 16.5 * 2048);
+    const arena = options.arena ?? new Arena(stateBytes(layout));
     const label = `${formatBdf(spec.bdf)} ${spec.name}`;
     this.config = new ConfigSpace(arena, layout.configSize, `${label}.config`);
     this.config.bytes.set(layout.image);
@@ -325,6 +325,13 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
   #errorVector(): number {
     return this.msi && this.msi.allocated > 1 ? 1 : 0;
   }
+}
+
+/** Upper bound of what a function takes from its arena: registers, a few words, table, pending and used bits. */
+function stateBytes(layout: Layout): number {
+  const msix = layout.capabilities.find((c) => !c.extended && c.id === 0x11);
+  const vectors = msix ? (layout.image[msix.at + 2] | ((layout.image[msix.at + 3] & 7) << 8)) + 1 : 0;
+  return layout.configSize + 64 + 16 * vectors + 2 * 8 * Math.ceil(vectors / 64);
 }
 
 function inWindow(offset: number, at: number, sizeBytes: number): boolean {

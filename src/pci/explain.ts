@@ -3,7 +3,12 @@ import type { Layout, PlacedRegister } from './layout.ts';
 
 /** Registers that have a byte in [offset, offset + sizeBytes), by offset. */
 export function registersAt(layout: Layout, offset: number, sizeBytes: number): PlacedRegister[] {
-  return layout.registers.filter(({ at, register }) => at < offset + sizeBytes && at + register.width > offset);
+  const found: PlacedRegister[] = [];
+  for (const placed of layout.registers) {
+    if (placed.at >= offset + sizeBytes) break;
+    if (placed.at + placed.register.width > offset) found.push(placed);
+  }
+  return found;
 }
 
 /** Decodes the registers in a range of a configuration space image: `command=0x0006 memory=1 busMaster=1`. */

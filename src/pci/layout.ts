@@ -4,7 +4,7 @@ import type { CapabilityView, FunctionTraits, QemuRule } from './caps/capability
 import { conventionalCapabilities, extendedCapabilities, type FoundCapability } from './caps/index.ts';
 import { isVirtioCapability } from './caps/virtio.ts';
 import { headerQemu, headerRegisters } from './header.ts';
-import type { BarSpec, Flavour, FunctionSpec } from './spec.ts';
+import type { BarSpec, Flavour, FunctionSpec, MeasuredMasks } from './spec.ts';
 
 /** A register of this function at its place. */
 export interface PlacedRegister {
@@ -118,9 +118,9 @@ class MaskBuilder {
   }
 
   /** Takes measured masks in place of the inferred ones. */
-  measured(writable: Uint8Array, w1c: Uint8Array): void {
-    this.writable.set(writable.subarray(0, this.writable.length));
-    this.w1c.set(w1c.subarray(0, this.w1c.length));
+  measured(masks: MeasuredMasks): void {
+    this.writable.set(masks.writable.subarray(0, this.writable.length));
+    if (masks.w1c) this.w1c.set(masks.w1c.subarray(0, this.w1c.length));
   }
 
   finish(): void {
@@ -172,7 +172,7 @@ export function compileLayout(spec: FunctionSpec, flavour: Flavour): Layout {
     registers.push(...barRegisters(bar, traits.headerType).map((register) => ({ register, at: register.offset })));
     builder.bar(bar, traits.headerType);
   }
-  if (spec.masks) builder.measured(spec.masks.writable, spec.masks.w1c);
+  if (spec.masks) builder.measured(spec.masks);
   builder.finish();
   registers.sort((a, b) => a.at - b.at);
   const { writable, w1c, resetMask, resetValue, sticky, keptByFlr } = builder;

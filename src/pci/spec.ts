@@ -12,10 +12,13 @@ export interface BarSpec {
   inferred?: boolean;
 }
 
-/** Per-byte masks measured on a device: 1 bits of `writable` take the written value, of `w1c` clear on a written 1. */
+/**
+ * Per-byte masks measured on a device: 1 bits of `writable` take the written value, of `w1c` clear on a written 1. The
+ * latter hardly show from outside; without them they follow from the registers.
+ */
 export interface MeasuredMasks {
   writable: Uint8Array;
-  w1c: Uint8Array;
+  w1c?: Uint8Array;
 }
 
 /**

@@ -1,5 +1,5 @@
-import { fromHex, hex, toHex, UsageError, type Width } from '../../core/index.ts';
-import { firstPiece, readPieces, writePieces } from '../../pci/access-split.ts';
+import { hex, storeHex, toHex, UsageError, type Width } from '../../core/index.ts';
+import { readPieces, writePieces } from '../../pci/access-split.ts';
 import type { EmulatedFunction } from '../../pci/index.ts';
 import { findProbe, parseBdf, RecordedFunction } from './recorded-function.ts';
 import type { RecordingLine, Replayer, ReplayOptions } from './result.ts';
@@ -78,11 +78,19 @@ export class ConfigSession {
     }
   }
 
+  /** Forgets what the accesses caused, where the recording does not show it. */
+  dropEffects(): void {
+    for (let d = 0; d < this.functions.length; d++) {
+      const effects = this.functions[d]?.model.effects;
+      if (effects && effects.length !== 0) effects.length = 0;
+    }
+  }
+
   #read(d: number, offset: number, width: number, expected: number): void {
     const model = this.model(d);
     this.tally.operations++;
     const actual =
-      firstPiece(offset, width, 'qemu-7.2') === width
+      (offset & (width - 1)) === 0
         ? model.readConfig(offset, width as Width)
         : readPieces((at, w) => model.readConfig(at, w), offset, width, 'qemu-7.2').lo;
     this.functions[d]!.compareRead(this.tally, offset, width, expected, actual);
@@ -91,7 +99,7 @@ export class ConfigSession {
   #write(d: number, offset: number, width: number, value: number): void {
     const model = this.model(d);
     this.tally.operations++;
-    if (firstPiece(offset, width, 'qemu-7.2') === width) model.writeConfig(offset, width as Width, value);
+    if ((offset & (width - 1)) === 0) model.writeConfig(offset, width as Width, value);
     else writePieces((at, w, v) => model.writeConfig(at, w, v), offset, width, value, 0, 'qemu-7.2');
   }
 
@@ -104,7 +112,7 @@ export class ConfigSession {
     }
     const size = (this.#header['cfg_size'] as number[])[d];
     const image = new Uint8Array(size);
-    for (const [at, text] of runs) image.set(fromHex(text), at);
+    for (const [at, text] of runs) storeHex(image, at, text);
     const { device, machine } = this.#header as { device: string; machine: string };
     const bdf = this.#bdfs[d];
     const probe = findProbe(this.#options, device, machine, bdf, image);
@@ -184,7 +192,7 @@ export const CONFIG_REPLAYER: Replayer = {
         throw new UsageError(
           `${file}:${session.tally.line}: unknown operation ${JSON.stringify((line as unknown[])[0])}`,
         );
-      for (const f of session.functions) if (f && f.model.effects.length !== 0) f.model.effects.length = 0;
+      session.dropEffects();
     }
     return session.tally.result(file);
   },

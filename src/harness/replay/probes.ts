@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fromHex, UsageError } from '../../core/index.ts';
+import { fromHex, toHex, UsageError } from '../../core/index.ts';
 import { conventionalCapabilities, extendedCapabilities } from '../../pci/index.ts';
 import type { ReplayOptions } from './result.ts';
 
@@ -64,11 +64,16 @@ function readProbe(file: string): Probe {
  * header type and the same capabilities at the same places.
  */
 function imageDistance(probe: Probe, image: Uint8Array): number {
-  return Math.min(...(probe['funcs'] as { init: string }[]).map((f) => distance(fromHex(f.init), image)));
+  let least = Number.POSITIVE_INFINITY;
+  for (const { init } of probe['funcs'] as { init: string }[]) {
+    if (init.slice(0, 8) !== toHex(image.subarray(0, 4))) continue;
+    const other = fromHex(init);
+    if (registersOf(other) === registersOf(image)) least = Math.min(least, distance(other, image));
+  }
+  return least;
 }
 
 function distance(a: Uint8Array, b: Uint8Array): number {
-  if (registersOf(a) !== registersOf(b)) return Number.POSITIVE_INFINITY;
   let count = 0;
   for (let i = 0; i < b.length; i++) if (a[i] !== b[i]) count++;
   return count;
@@ -76,6 +81,6 @@ function distance(a: Uint8Array, b: Uint8Array): number {
 
 function registersOf(image: Uint8Array): string {
   const capabilities = [...conventionalCapabilities(image), ...extendedCapabilities(image)];
-  const ids = [...image.subarray(0, 4), ...image.subarray(9, 12), image[0x0e] & 0x7f];
-  return JSON.stringify([ids, capabilities.map((c) => [c.id, c.at])]);
+  const kind = [...image.subarray(9, 12), image[0x0e] & 0x7f];
+  return JSON.stringify([kind, capabilities.map((c) => [c.id, c.at])]);
 }

@@ -1,8 +1,7 @@
-import { fromHex, hex, readLe, UsageError } from '../../core/index.ts';
+import { fromHex, hex, readLe, storeHex, UsageError } from '../../core/index.ts';
 import { explainConfigDifference, registersAt } from '../../pci/explain.ts';
 import {
   barsFromMasks,
-  compileLayout,
   createFunction,
   type EmulatedFunction,
   type FunctionSpec,
@@ -56,6 +55,7 @@ export class RecordedFunction {
   readonly model: EmulatedFunction;
   /** Configuration space as of the last snapshot. */
   readonly image: Uint8Array;
+  readonly #words: Int32Array;
   readonly #exclusions: readonly Exclusion[];
   /** By offset: mask of bits left out. */
   readonly #ignored: Uint8Array;
@@ -64,14 +64,15 @@ export class RecordedFunction {
   /** @param image complete initial configuration space @param probe the measured function of the same layout, if any */
   constructor(name: string, bdf: number, image: Uint8Array, probe: ProbedFunction | undefined) {
     this.image = image;
+    this.#words = new Int32Array(image.buffer, image.byteOffset, image.length >> 2);
     const spec: FunctionSpec = { name, bdf, image, bars: guessBars(image), flavour: 'qemu-7.2' };
-    const layout = compileLayout(spec, 'qemu-7.2');
     if (probe) {
       const writable = fromHex(probe.rw);
-      spec.masks = { writable, w1c: layout.w1c };
+      spec.masks = { writable };
       spec.bars = barsFromMasks(image, writable);
     }
     this.model = createFunction(spec);
+    const { layout } = this.model;
     this.#exclusions = (probe?.nonpure ?? [])
       .filter(([at]) => !isExplained(layout, at))
       .map(([at, mask, reason]) => ({ at, mask, reason }));
@@ -107,22 +108,16 @@ export class RecordedFunction {
 
   /** Applies the runs that changed since the last snapshot and compares the whole space. */
   compareSnapshot(tally: Tally, runs: readonly (readonly [number, string])[]): void {
-    for (const [at, text] of runs) this.image.set(fromHex(text), at);
+    for (const [at, text] of runs) storeHex(this.image, at, text);
     const actual = this.model.config.bytes;
-    let equal = true;
     const reasons = new Set<string>();
     for (const { at } of this.#exclusions) {
       const ignored = this.#leftOut(reasons, at);
       if (ignored) this.#adopt(at, 1, this.image[at], ignored);
     }
     for (const reason of reasons) tally.exclude(reason);
-    for (let i = 0; i < actual.length; i++) {
-      if (actual[i] === this.image[i]) continue;
-      equal = false;
-      break;
-    }
     tally.compare(
-      equal,
+      sameWords(this.model.config.words, this.#words),
       () =>
         `${this.#name} snapshot: ${explainConfigDifference(this.model.layout, this.image, actual, 0, actual.length)}`,
     );
@@ -168,4 +163,9 @@ export function findProbe(
   const probe = options.probe(device, machine.split(',')[0], image);
   const functions = (probe?.['funcs'] ?? []) as ProbedFunction[];
   return functions.find((f) => f.bdf === bdf) ?? functions[0];
+}
+
+function sameWords(a: Int32Array, b: Int32Array): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
