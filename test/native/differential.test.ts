@@ -18,6 +18,7 @@ import {
   type StructValue,
 } from '../../src/xen/abi/index.ts';
 import { Domain } from '../../src/xen/domain.ts';
+import { mapEmuirq, unmapEmuirq } from '../../src/xen/emuirq.ts';
 import type { HostBus } from '../../src/xen/host-bus.ts';
 import { Hypervisor } from '../../src/xen/index.ts';
 import { PirqSpace } from '../../src/xen/pirq-space.ts';
@@ -291,4 +292,23 @@ test('hypercalls leave a domain as the same steps leave the space in C: maps, gr
     }),
     { numRuns: 100, seed: 4 },
   );
+});
+
+test('emulated irqs of an HVM domain: who holds them, and which pirqs the search then leaves out', (ctx) => {
+  if (!native) ctx.skip(reason);
+  const xen = new Hypervisor({ bus: new MsiDevices(), gsis: GSIS, xen: 'xen-4.17' });
+  const d = xen.createDomain({ id: 5, kind: 'hvm', nrPirqs: NR_PIRQS });
+  const space = native!.createPirqSpace(GSIS, NR_PIRQS, true);
+  space.map(2, 2);
+  const prng = new Prng(5);
+  for (let step = 0; step < 20_000; step++) {
+    const p = prng.below(3) === 0 ? prng.below(NR_PIRQS + 1) : NR_PIRQS - 1 - prng.below(6);
+    const emuirq = prng.below(2) === 0 ? -3 + prng.below(2) : prng.below(48);
+    const kind = prng.below(5);
+    if (kind < 2) expect(mapEmuirq(xen.host, d, p, emuirq)).toBe(space.mapEmuirq(p, emuirq));
+    else if (kind < 4) expect(unmapEmuirq(xen.host, d, p)).toBe(space.unmapEmuirq(p));
+    else expect(xen.host.spaces[d.slot].find(false)).toBe(Math.max(space.getFree(MAP_PIRQ_TYPE.msi), -1));
+    if (p < NR_PIRQS) expect([d.emuirqOf(p), d.hasRecord(p)]).toEqual([space.get(p).emuirq, space.get(p).exists]);
+  }
+  space.destroy();
 });
