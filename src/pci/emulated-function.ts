@@ -343,7 +343,7 @@ function trainedLink(caps: number, partner: number | undefined): number {
   const trained = (mask: number, least: number) => {
     const own = caps & mask;
     const value = (partner ?? caps) & mask;
-    return value > own ? own : value || least;
+    return Math.min(value, own) || least;
   };
   return trained(0x00f, 0x001) | trained(0x3f0, 0x010);
 }
