@@ -63,7 +63,8 @@ function pinLetter(pin: number): string {
   return pin >= 1 && pin <= 26 ? String.fromCharCode(64 + pin) : '?';
 }
 
-function domainOf({ bdf, domain }: DecodedFunction): number {
+/** PCI segment group of a function, all of it. */
+export function domainOf({ bdf, domain }: DecodedFunction): number {
   return domain ?? bdf >>> 16;
 }
 

@@ -2,9 +2,10 @@ import { readLe } from '../../core/index.ts';
 import type { BarSpec } from '../spec.ts';
 import { headerLayout, msixGeometry, walkCapabilities } from './capabilities.ts';
 
-/** What a source tells about one BAR (0–5) or the ROM (6). */
-export interface BarSize {
-  bar: number;
+/** What a source tells about a BAR (0–5) or the ROM (6), which it names by number or by address. */
+export interface ToldSize {
+  bar?: number;
+  address?: bigint;
   kind: BarSpec['kind'];
   prefetchable: boolean;
   sizeBytes: number;
@@ -22,14 +23,14 @@ const NVME_CLASS = 0x010802;
  * two that holds what the image places in the BAR (MSI-X table and PBA, virtio structures, NVMe doorbells) and is usual
  * for its kind: 4 KiB of memory, 32 bytes of I/O, 64 KiB of ROM, less if the address is aligned to less.
  */
-export function describeBars(image: Uint8Array, known: BarSize[]): BarSpec[] {
+export function describeBars(image: Uint8Array, known: ToldSize[]): BarSpec[] {
   const bars: BarSpec[] = [];
   const layout = headerLayout(image);
   const count = LAYOUT_BARS[layout] ?? 0;
   const needs = bytesPlacedInBars(image);
   for (let bar = 0; bar < count; bar++) {
     const decoded = decodeBar(image, bar, count);
-    const told = known.find((k) => k.bar === bar);
+    const told = findTold(known, bar, decoded);
     // A register of zeros is no BAR, unless something else says that it is one.
     const kind = decoded?.kind ?? told?.kind ?? (needs[bar] > 0 ? 'mem32' : undefined);
     if (kind === undefined) continue;
@@ -47,6 +48,14 @@ export function describeBars(image: Uint8Array, known: BarSize[]): BarSpec[] {
   const rom = describeRom(image, LAYOUT_ROM[layout], known);
   if (rom) bars.push(rom);
   return bars;
+}
+
+/** The size that is told of a BAR: by its number, else by the address that its register holds. */
+export function findTold(known: ToldSize[], bar: number, decoded: DecodedBar | undefined): ToldSize | undefined {
+  return (
+    known.find((k) => k.bar === bar) ??
+    known.find((k) => k.bar === undefined && decoded && decoded.address > 0n && k.address === decoded.address)
+  );
 }
 
 export interface DecodedBar {
@@ -69,7 +78,7 @@ export function decodeBar(image: Uint8Array, bar: number, count: number): Decode
   };
 }
 
-function describeRom(image: Uint8Array, at: number | undefined, known: BarSize[]): BarSpec | undefined {
+function describeRom(image: Uint8Array, at: number | undefined, known: ToldSize[]): BarSpec | undefined {
   if (at === undefined) return undefined;
   const told = known.find((k) => k.bar === 6);
   if (told) return { bar: 6, kind: 'rom', sizeBytes: told.sizeBytes };

@@ -1,6 +1,6 @@
 import { readLe } from '../../core/index.ts';
 import type { FunctionSpec } from '../spec.ts';
-import { type BarSize, describeBars } from './bars.ts';
+import { describeBars, type ToldSize } from './bars.ts';
 
 /** Where a function's bytes came from. */
 export type DumpFormat = 'lspci' | 'kernel-log' | 'hex' | 'sysfs-config';
@@ -16,7 +16,7 @@ export interface RawFunction {
   title: string;
   bytes: Uint8Array;
   /** Sizes that the dump's own text tells (`Region 0: … [size=16K]`). */
-  sizes: BarSize[];
+  sizes: ToldSize[];
   /** Line of the dump on which the function begins; 0 for binary input. */
   line: number;
 }
@@ -33,7 +33,7 @@ export interface ParsedFunction {
   /** The bytes as dumped, 64 to 4096; `spec.image` is padded with zero to 256 or 4096. */
   dumped: Uint8Array;
   /** What text or resource file told of BARs, where `spec.bars` has what became of it. */
-  told: BarSize[];
+  told: ToldSize[];
   line: number;
 }
 
@@ -41,7 +41,7 @@ export interface ParsedFunction {
  * Makes a {@link FunctionSpec} of a raw function: pads the image, takes BAR sizes from `sizes` (first match wins: pass
  * the better source first) and infers the rest.
  */
-export function toParsedFunction(raw: RawFunction, sizes: BarSize[] = raw.sizes): ParsedFunction {
+export function toParsedFunction(raw: RawFunction, sizes: ToldSize[] = raw.sizes): ParsedFunction {
   const image = new Uint8Array(raw.bytes.length > 256 ? 4096 : 256);
   image.set(raw.bytes);
   const id = (at: number) => readLe(image, at, 2).toString(16).padStart(4, '0');

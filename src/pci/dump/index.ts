@@ -1,4 +1,4 @@
-export { type BarSize, describeBars } from './bars.ts';
+export { describeBars, type ToldSize } from './bars.ts';
 export { builtinDump, listBuiltinDumps } from './builtin.ts';
 export {
   type CapabilityAt,

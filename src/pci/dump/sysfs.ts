@@ -1,5 +1,5 @@
 import { UsageError } from '../../core/index.ts';
-import type { BarSize } from './bars.ts';
+import type { ToldSize } from './bars.ts';
 import type { RawFunction } from './function.ts';
 
 /** ioport.h: what the third word of a resource line says. */
@@ -25,8 +25,8 @@ export function parseConfigFile(bytes: Uint8Array): RawFunction {
  * ROM; lines of zeros are BARs that are not there, later lines (windows, VF BARs) are not ours.
  * @throws UsageError that names the line
  */
-export function parseResourceFile(text: string): BarSize[] {
-  const sizes: BarSize[] = [];
+export function parseResourceFile(text: string): ToldSize[] {
+  const sizes: ToldSize[] = [];
   const lines = text.trim().split(/\r?\n/);
   if (lines.length > MAX_RESOURCE_LINES)
     throw new UsageError(`resource file of ${lines.length} lines; the kernel writes 7 to 17`);

@@ -1,5 +1,4 @@
 import { UsageError } from '../../core/index.ts';
-import type { BarSize } from './bars.ts';
 import type { DumpFormat, RawFunction } from './function.ts';
 import { parseRegionLine } from './region-line.ts';
 
@@ -72,7 +71,7 @@ export function parseTextDump(text: string): RawFunction[] {
       addHexLine(open, hex[1], hex[2], number);
     } else if (open) {
       const size = parseRegionLine(line, number);
-      if (size) addSize(open.raw.sizes, size);
+      if (size) open.raw.sizes.push(size);
       // A log goes on with other things, some of them hex too.
       if (logged && open.end > 0) finish();
     }
@@ -138,10 +137,6 @@ function withoutAscii(rest: string): string {
   if (bar >= 0) return rest.slice(0, bar);
   const full = /^((?:[0-9a-f]{2}\s+){15}[0-9a-f]{2})\s\s/i.exec(rest);
   return full ? full[1] : rest;
-}
-
-function addSize(sizes: BarSize[], size: BarSize): void {
-  if (!sizes.some((s) => s.bar === size.bar)) sizes.push(size);
 }
 
 function close(open: Open): RawFunction {

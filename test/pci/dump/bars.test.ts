@@ -23,6 +23,12 @@ test('sizes come from the decoded text, ROM and I/O ports too', () => {
   ]);
 });
 
+test('lspci -v does not number its regions; the address tells which is which', () => {
+  const [numbered] = parseDump(read('8086-10c9.txt'));
+  const [unnumbered] = parseDump(read('8086-10c9.txt').replace(/Region \d: /g, ''));
+  expect(unnumbered.spec.bars).toEqual(numbered.spec.bars);
+});
+
 describe('a sysfs resource file', () => {
   const resource = [
     '0x0000000084500000 0x0000000084503fff 0x0000000000140204',

@@ -1,5 +1,5 @@
 import { hex, readLe } from '../../../core/index.ts';
-import { decodeBar } from '../bars.ts';
+import { decodeBar, findTold } from '../bars.ts';
 import { capabilityPointerAt, headerLayout } from '../capabilities.ts';
 import type { LintRule } from './finding.ts';
 
@@ -126,7 +126,7 @@ export const lintBars: LintRule = ({ dumped: image, spec, told }, report) => {
     if (!(low & 1) && (low & 6) === 6) add('error', 'bar-type', at, `BAR ${bar} has memory type 3, which is reserved`);
     if (!(low & 1) && (low & 6) === 4 && decoded.kind !== 'mem64')
       add('error', 'bar-type', at, `BAR ${bar} is a 64-bit BAR without room for its upper half`);
-    const said = told.find((t) => t.bar === bar);
+    const said = findTold(told, bar, decoded);
     if (said && said.kind !== decoded.kind)
       add(
         'warning',
