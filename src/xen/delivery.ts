@@ -5,7 +5,7 @@ import { HostFault } from './fault.ts';
 import { flushReadyEoi, guestEoi, hasEnd, setEoiReadyEverywhere } from './guest-irq.ts';
 import type { Host } from './host.ts';
 import { intxGsi } from './intx-table.ts';
-import { ACK, IRQ_STATUS } from './irq-table.ts';
+import { ACK, IRQ_STATUS, NO_VECTOR } from './irq-table.ts';
 import { remappedMsi } from './msi-message.ts';
 import { deliverVirtual } from './virtual-apic.ts';
 
@@ -16,21 +16,27 @@ const PHYSICAL_BROADCAST = 0xff;
  * False if it is no interrupt message or the remapper blocks it. Everything that follows has happened on return.
  */
 export function deliverMessage(h: Host, addressLo: number, addressHi: number, data: number): boolean {
-  const isInterrupt = addressHi === 0 && addressLo >>> 20 === 0xfee;
-  const msi = isInterrupt && h.intremap ? remappedMsi(h, addressLo, data) : -1;
-  const mode = (data >>> 8) & 7;
-  if (!isInterrupt || (h.intremap ? msi < 0 : mode > 1)) {
+  if (!acceptsMessage(h, addressLo, addressHi, data)) {
     h.trace?.({ kind: 'blocked', addressLo, addressHi, data });
     return false;
   }
   if (h.intremap) {
+    const msi = remappedMsi(h, addressLo, data);
     const vector = h.msis.messageData[msi] & 0xff;
     h.apics.request(h.irqs.cpu[h.msis.irq[msi]] ?? 0, vector);
   } else
-    for (const cpu of targets(h, (addressLo >>> 12) & 0xff, (addressLo & 4) !== 0, mode === 1))
+    for (const cpu of targets(h, (addressLo >>> 12) & 0xff, (addressLo & 4) !== 0, deliveryMode(data) === 1))
       h.apics.request(cpu, data & 0xff);
   runHost(h);
   return true;
+}
+
+const deliveryMode = (data: number) => (data >>> 8) & 7;
+
+/** True for a write that the host takes as an interrupt: fixed or lowest priority, and known to the remapper if it is on. */
+function acceptsMessage(h: Host, addressLo: number, addressHi: number, data: number): boolean {
+  if (addressHi !== 0 || addressLo >>> 20 !== 0xfee) return false;
+  return h.intremap ? remappedMsi(h, addressLo, data) >= 0 : deliveryMode(data) <= 1;
 }
 
 function targets(h: Host, dest: number, logical: boolean, one: boolean): number[] {
@@ -42,8 +48,8 @@ function targets(h: Host, dest: number, logical: boolean, one: boolean): number[
 
 /** One interrupt on a GSI of the IO-APIC; its line is only unmasked while a domain is bound. */
 export function raiseGsi(h: Host, gsi: number): boolean {
-  if (gsi < 0 || gsi >= h.gsis || h.irqs.vector[gsi] < 0 || !h.irqs.hasGuests(gsi)) return false;
-  h.apics.request(h.irqs.cpu[gsi], h.irqs.vector[gsi]);
+  if (gsi < 0 || gsi >= h.gsis || !h.irqs.hasGuests(gsi)) return false;
+  if (h.irqs.vector[gsi] !== NO_VECTOR) h.apics.request(h.irqs.cpu[gsi], h.irqs.vector[gsi]); // the cascade has none
   runHost(h);
   return true;
 }

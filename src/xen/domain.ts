@@ -111,6 +111,8 @@ export class Domain {
   readonly intxAsserted: Int32Array;
   /** Requested vectors of each virtual APIC, eight words each. */
   readonly virtualIrr: Int32Array;
+  /** Logical id of each virtual APIC, 0 after reset; the guest sets it. Flat model. */
+  readonly logicalIds: Uint8Array;
   /** Event channels of each vCPU's virqs. */
   readonly virqPort: Int32Array;
   readonly #flags: Int32Array;
@@ -155,6 +157,7 @@ export class Domain {
     this.gsiAsserts = arena.int32(this.isHvm ? NR_HVM_DOMU_IRQS : 0, label('gsiAsserts'));
     this.intxAsserted = arena.int32(this.isHvm ? 4 : 0, label('intxAsserted'));
     this.virtualIrr = arena.int32(this.isHvm ? 8 * this.vcpus : 0, label('virtualIrr'));
+    this.logicalIds = arena.bytes(this.isHvm ? this.vcpus : 0, label('logicalIds'));
     this.virqPort = arena.int32(24 * this.vcpus, label('virqPort'));
     this.ports = new PortTable(arena, config.id, config.maxPort ?? 1023, EVTCHN_2L_PORTS[this.abi], this.vcpus);
     this.sharedInfo = arena.bytes(codec(SHARED_INFO, this.abi).size, label('sharedInfo'));
@@ -174,6 +177,7 @@ export class Domain {
     this.emuirqPirq.fill(ABSENT);
     this.irqCaps.fill(0);
     this.virtualIrr.fill(0);
+    this.logicalIds.fill(0);
     this.virqPort.fill(0);
     this.sharedInfo.fill(0);
     this.#flags.fill(0);

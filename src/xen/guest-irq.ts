@@ -39,7 +39,7 @@ export function bindGuest(h: Host, d: Domain, pirq: number, share: boolean): num
     irqs.ackType[irq] = ackType(h, irq);
     irqs.status[irq] |= IRQ_STATUS.guest;
     // vCPUs run on CPU 0; a vector taken elsewhere stays there (Deviation: Xen would move it)
-    if (irqs.msi[irq] !== NO_MSI && irqs.cpu[irq] === 0) {
+    if (h.irqBalance && irqs.msi[irq] !== NO_MSI && irqs.cpu[irq] === 0) {
       irqs.target[irq] = 0;
       fillMessage(h, irqs.msi[irq], irq);
       writeMessage(h, irqs.msi[irq], false); // Xen ignores a failure here

@@ -18,6 +18,8 @@ export interface HostOptions extends Partial<HostSize> {
   bus: HostBus;
   /** Interrupt remapping by an IOMMU; without it a device can have one plain MSI vector only. */
   intremap?: boolean;
+  /** Interrupts follow the vCPU that handles them; default true (`noirqbalance` switches it off). */
+  irqBalance?: boolean;
   /** GSIs from here up are level triggered; default 16. */
   levelFrom?: number;
   /** Devices that Xen can know; default 64. */
@@ -44,6 +46,7 @@ export class Host {
   readonly nrIrqs: number;
   readonly levelFrom: number;
   readonly intremap: boolean;
+  readonly irqBalance: boolean;
   readonly irqs: IrqTable;
   readonly vectors: VectorPool;
   readonly apics: LocalApics;
@@ -70,6 +73,7 @@ export class Host {
     this.nrIrqs = hostIrqs(profile, this.size);
     this.levelFrom = options.levelFrom ?? 16;
     this.intremap = options.intremap ?? false;
+    this.irqBalance = options.irqBalance ?? true;
     this.trace = options.trace;
     const { arena } = this;
     this.state = arena.int32(2, 'xen.host');

@@ -1,5 +1,6 @@
 import { UsageError } from '../core/index.ts';
 import { codec, ERRNO, EVTCHN_OP, HYPERCALL, PHYSDEV_OP, XENFEAT, XENVER_GET_FEATURES } from './abi/index.ts';
+import { Caller } from './caller.ts';
 import { assertGsi, deassertGsi, deliverMessage, fireEoiTimers, raiseGsi, runHost } from './delivery.ts';
 import { Domain, type DomainConfig } from './domain.ts';
 import { cleanBindings } from './dpci.ts';
@@ -15,7 +16,7 @@ import { dmOp, hvmOp } from './ops/device-model.ts';
 import { domctl } from './ops/domctl.ts';
 import { eventChannelOp } from './ops/event-channel.ts';
 import { physdevOp } from './ops/physdev.ts';
-import { addDevice } from './pci.ts';
+import { addDevice, releaseDevice } from './pci.ts';
 import { PirqSpace } from './pirq-space.ts';
 import { getXenProfile, type XenProfile } from './profile.ts';
 import { domainPirqs } from './sizes.ts';
@@ -102,6 +103,11 @@ export class Hypervisor {
     return d;
   }
 
+  /** A domain's hypercalls with named arguments. */
+  as(domid: number): Caller {
+    return new Caller(this, domid);
+  }
+
   /** Ends a domain as its toolstack would: ports closed, bindings undone, everything unmapped, devices given back. */
   destroyDomain(domid: number): void {
     const h = this.host;
@@ -111,7 +117,7 @@ export class Hypervisor {
       closeAll(h, d);
       cleanBindings(h, d);
       for (let dev = 0; dev < h.devices.capacity; dev++)
-        if (h.devices.known[dev] && h.devices.owner[dev] === d.id) h.devices.owner[dev] = h.hardwareDomain?.id ?? d.id;
+        if (h.devices.known[dev] && h.devices.owner[dev] === d.id) releaseDevice(h, dev);
       for (let pirq = 0; pirq < d.nrPirqs; pirq++) if (d.irqOf(pirq) > 0) unmapPirq(h, d, pirq);
       d.alive = false;
       runHost(h);
@@ -156,6 +162,8 @@ export class Hypervisor {
         return hvmOp(h, d, cmd, arg);
       case HYPERCALL.dmOp: {
         const buffers = options.buffers?.map((b) => new Argument(b, options.fault)) ?? [arg];
+        // the list of buffers itself is read before anything else
+        if (options.fault === 'read' || options.fault === 'null') return -ERRNO.EFAULT;
         return dmOp(h, d, cmd, buffers);
       }
       case HYPERCALL.physdevOpCompat: {

@@ -1,3 +1,4 @@
+export { type Answer, Caller } from './caller.ts';
 export {
   Domain,
   type DomainConfig,
@@ -15,10 +16,13 @@ export { type HypercallOptions, type HypercallResult, Hypervisor, type Hyperviso
 export {
   type IrqView,
   isPassthroughBound,
+  type MessageView,
+  type MsiView,
   type PirqView,
   type PortView,
   vcpuEvents,
   viewIrqs,
+  viewMessages,
   viewPirqs,
   viewPorts,
 } from './inspect.ts';

@@ -1,7 +1,10 @@
+import type { MsiMessage } from './abi/index.ts';
 import { type Domain, DPCI, IRQ_UNBOUND } from './domain.ts';
 import { isMasked2l, isPending2l, vcpuEvents } from './event-2l.ts';
 import type { Host } from './host.ts';
+import { NO_DEVICE } from './host-device.ts';
 import { IRQ_STATUS, IRQ_UNUSED, NO_MSI } from './irq-table.ts';
+import { deviceMessage } from './msi-message.ts';
 import { MSI_TYPE } from './msi-table.ts';
 import { ECS } from './port-table.ts';
 
@@ -24,13 +27,22 @@ export interface PortView {
   masked: boolean;
 }
 
+/** `entry`: vector of an MSI, or slot in the MSI-X table. */
+export interface MsiView {
+  sbdf: number;
+  entry: number;
+  msix: boolean;
+  hostMasked: boolean;
+  guestMasked: boolean;
+}
+
 /** A host irq and, if it is an MSI's, the message behind it. */
 export interface IrqView {
   irq: number;
   vector: number;
   guests: number[];
   disabled: boolean;
-  msi: { sbdf: number; entry: number; msix: boolean; hostMasked: boolean; guestMasked: boolean } | undefined;
+  msi: MsiView | undefined;
 }
 
 /** Records that exist, ascending. */
@@ -102,6 +114,28 @@ export function viewIrqs(h: Host): IrqView[] {
               guestMasked: msis.guestMasked[msi] !== 0,
             },
     });
+  }
+  return views;
+}
+
+/** A message that Xen has set up, as the device must send it. */
+export interface MessageView extends MsiMessage {
+  irq: number;
+  /** Vector of an MSI, or slot in the MSI-X table. */
+  entry: number;
+  msix: boolean;
+}
+
+/** A device's messages, oldest first. */
+export function viewMessages(h: Host, sbdf: number): MessageView[] {
+  const { msis, devices } = h;
+  const views: MessageView[] = [];
+  const dev = devices.find(sbdf);
+  if (dev === NO_DEVICE) return views;
+  for (let first = devices.firstMsi[dev]; first !== NO_MSI; first = msis.next[first]) {
+    const msix = msis.type[first] === MSI_TYPE.msix;
+    for (let i = 0; i < (msix ? 1 : msis.vectors[first]); i++)
+      views.push({ ...deviceMessage(h, first + i), irq: msis.irq[first + i], entry: msis.entry[first + i], msix });
   }
   return views;
 }

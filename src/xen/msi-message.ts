@@ -1,4 +1,4 @@
-import { ERRNO } from './abi/index.ts';
+import { ERRNO, type MsiMessage } from './abi/index.ts';
 import type { Host } from './host.ts';
 import { MSIX_ENABLE, memoryDecoded, readControl } from './msi-config.ts';
 import { MSI_TYPE } from './msi-table.ts';
@@ -36,6 +36,20 @@ export function fillMessage(h: Host, msi: number, irq: number): void {
   msis.messageData[msi] = ASSERT | (logical ? LOWEST_PRIORITY : 0) | vector;
 }
 
+/** The descriptor's message as the device must send it: with remapping, a reference to the remapping entry. */
+export function deviceMessage(h: Host, msi: number): MsiMessage {
+  const { msis } = h;
+  if (!h.intremap)
+    return {
+      addressLo: msis.messageLo[msi] >>> 0,
+      addressHi: msis.messageHi[msi] >>> 0,
+      data: msis.messageData[msi],
+    };
+  const handle = msis.type[msi] === MSI_TYPE.msi ? msi - msis.entry[msi] : msi;
+  const index = ((handle & 0x7fff) << 5) | ((handle >>> 15) << 2);
+  return { addressLo: (BASE | index | REMAPPABLE | SUBHANDLE_VALID) >>> 0, addressHi: 0, data: msi - handle };
+}
+
 /**
  * Writes the descriptor's message to the device, by way of the interrupt remapper if there is one. 0 or −errno.
  * arch/x86/msi.c: write_msi_msg; drivers/passthrough/vtd/intremap.c: msi_msg_to_remap_entry
@@ -43,29 +57,25 @@ export function fillMessage(h: Host, msi: number, irq: number): void {
 export function writeMessage(h: Host, msi: number, force: boolean): number {
   const { msis, devices, bus } = h;
   const entry = msis.entry[msi];
-  let lo = msis.messageLo[msi] >>> 0;
-  let data = msis.messageData[msi];
   if (h.intremap) {
     if (h.state[0] && --h.state[0] === 0) return -ERRNO.EIO;
     msis.remapped[msi] = 1;
     if (!force && h.profile.skipsUnforcedMessage) return 0;
-    const handle = msis.type[msi] === MSI_TYPE.msi ? msi - entry : msi;
-    lo = (BASE | ((handle & 0x7fff) << 5) | ((handle >>> 15) << 2) | REMAPPABLE | SUBHANDLE_VALID) >>> 0;
-    data = msi - handle;
   }
+  const { addressLo, addressHi, data } = deviceMessage(h, msi);
   const dev = msis.dev[msi];
   if (msis.type[msi] === MSI_TYPE.msix) {
     if (!(readControl(h, dev, MSI_TYPE.msix) & MSIX_ENABLE) || !memoryDecoded(h, dev)) return -ERRNO.ENXIO;
-    bus.writeMmio(msis.address[msi], lo);
-    bus.writeMmio(msis.address[msi] + 4, msis.messageHi[msi]);
+    bus.writeMmio(msis.address[msi], addressLo);
+    bus.writeMmio(msis.address[msi] + 4, addressHi);
     bus.writeMmio(msis.address[msi] + 8, data);
     return 0;
   }
   if (entry) return 0; // the device derives the messages of the other vectors from the first
   const sbdf = devices.sbdf[dev] >>> 0;
   const pos = devices.msiPos[dev];
-  bus.writeConfig(sbdf, pos + 4, 4, lo);
-  if (msis.addr64[msi]) bus.writeConfig(sbdf, pos + 8, 4, msis.messageHi[msi] >>> 0);
+  bus.writeConfig(sbdf, pos + 4, 4, addressLo);
+  if (msis.addr64[msi]) bus.writeConfig(sbdf, pos + 8, 4, addressHi);
   bus.writeConfig(sbdf, pos + (msis.addr64[msi] ? 12 : 8), 2, data & 0xffff);
   return 0;
 }

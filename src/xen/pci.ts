@@ -159,11 +159,17 @@ export function assignDevice(h: Host, caller: Domain, d: Domain | undefined, sbd
   return 0;
 }
 
-/** domctl deassign_device behind its checks: the device goes back to the hardware domain. */
+/** domctl deassign_device behind its checks: into quarantine, from there (or if there is none) to the hardware domain. */
 export function deassignDevice(h: Host, caller: Domain, d: Domain | undefined, sbdf: number): number {
   if (d === caller) return -ERRNO.EINVAL;
   const dev = h.devices.find(sbdf, d ? d.id : DOMID_IO);
   if (dev === NO_DEVICE) return -ERRNO.ENODEV;
-  h.devices.owner[dev] = h.hardwareDomain?.id ?? DOMID_IO;
+  releaseDevice(h, dev);
   return 0;
+}
+
+/** drivers/passthrough/pci.c: deassign_device */
+export function releaseDevice(h: Host, dev: number): void {
+  const quarantined = h.devices.owner[dev] === DOMID_IO;
+  h.devices.owner[dev] = h.profile.quarantine && !quarantined ? DOMID_IO : (h.hardwareDomain?.id ?? DOMID_IO);
 }

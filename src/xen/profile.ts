@@ -52,6 +52,8 @@ export interface XenProfile {
   skipsUnforcedMessage: boolean;
   /** Global virqs go to their handler domain only. */
   globalVirqOwner: boolean;
+  /** A device taken from a domain belongs to nobody until it is assigned again. */
+  quarantine: boolean;
   pciDeviceReset: boolean;
   pciOpsNeedPassthrough: boolean;
   /** Where a pirq for an MSI is looked for first. Xen: top-down; the other way is a laboratory switch. */
@@ -87,6 +89,7 @@ export const SWITCH_SOURCES: Record<Exclude<keyof XenProfile, 'name'>, string> =
   msixTable: 'arch/x86/msi.c: msix_capability_init; XSA-337',
   skipsUnforcedMessage: 'arch/x86/msi.c: write_msi_msg (force, 4.21)',
   globalVirqOwner: 'common/event_channel.c: evtchn_bind_virq (4.21)',
+  quarantine: 'drivers/passthrough/pci.c: deassign_device; XSA-302 (4.13)',
   pciDeviceReset: 'drivers/pci/physdev.c: PHYSDEVOP_pci_device_reset (4.20)',
   pciOpsNeedPassthrough: 'drivers/pci/physdev.c: pci_physdev_op (4.17)',
   allocationDirection: 'arch/x86/irq.c: get_free_pirq scans downwards in every release',
@@ -121,6 +124,7 @@ const V4_22: XenProfile = {
   msixTable: 'prepared',
   skipsUnforcedMessage: true,
   globalVirqOwner: true,
+  quarantine: true,
   pciDeviceReset: true,
   pciOpsNeedPassthrough: true,
   allocationDirection: 'top-down',
@@ -175,6 +179,7 @@ const V4_8: XenProfile = {
   msiInjection: 'hvmop',
   hvmPirqsFeature: 'every-hvm',
   msixTable: 'caller',
+  quarantine: false,
   pciOpsNeedPassthrough: false,
 };
 

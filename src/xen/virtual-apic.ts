@@ -4,12 +4,12 @@ import type { Host } from './host.ts';
 
 const DELIVERY = { fixed: 0, lowestPriority: 1 } as const;
 const FIRST_VALID_VECTOR = 16;
+const PHYSICAL_BROADCAST = 0xff;
 
-/** True if a message's destination names the vCPU: its APIC id 2 × vcpu, or a bit of its flat logical id. */
-function matches(vcpu: number, dest: number, logical: boolean): boolean {
-  // a broadcast reaches everybody; logical ids are those that guests of the flat model set
-  if (dest === 0xff) return true;
-  return logical ? vcpu < 8 && (dest & (1 << vcpu)) !== 0 : dest === 2 * vcpu;
+/** True if a message's destination names the vCPU. Flat model. arch/x86/hvm/vlapic.c: vlapic_match_dest */
+function matches(d: Domain, vcpu: number, dest: number, logical: boolean): boolean {
+  if (logical) return (dest & d.logicalIds[vcpu]) !== 0;
+  return dest === PHYSICAL_BROADCAST || dest === 2 * vcpu;
 }
 
 /** The only vCPU that a destination names, or −1. A domain with one vCPU has only that. vmsi.c: hvm_girq_dest_2_vcpu_id */
@@ -17,7 +17,7 @@ export function destVcpu(d: Domain, dest: number, logical: boolean): number {
   if (d.vcpus === 1) return 0;
   let found = -1;
   for (let vcpu = 0; vcpu < d.vcpus; vcpu++) {
-    if (!matches(vcpu, dest, logical)) continue;
+    if (!matches(d, vcpu, dest, logical)) continue;
     if (found >= 0) return -1;
     found = vcpu;
   }
@@ -47,14 +47,14 @@ export function deliverVirtual(
     case DELIVERY.lowestPriority:
       for (let i = 1; i <= d.vcpus; i++) {
         const vcpu = (d.lastVcpu + i) % d.vcpus;
-        if (!matches(vcpu, dest, logical)) continue;
+        if (!matches(d, vcpu, dest, logical)) continue;
         d.lastVcpu = vcpu;
         setVirtualIrq(h, d, vcpu, vector);
         return 0;
       }
       return -ERRNO.ESRCH;
     case DELIVERY.fixed:
-      for (let vcpu = 0; vcpu < d.vcpus; vcpu++) if (matches(vcpu, dest, logical)) setVirtualIrq(h, d, vcpu, vector);
+      for (let vcpu = 0; vcpu < d.vcpus; vcpu++) if (matches(d, vcpu, dest, logical)) setVirtualIrq(h, d, vcpu, vector);
       return 0;
     default:
       return -ERRNO.EINVAL;

@@ -6,6 +6,7 @@ import { HOST_REPLAYER } from './host.ts';
 import { IRQ_REPLAYER } from './irq.ts';
 import { openRecording } from './recording.ts';
 import type { Replayer, ReplayOptions, ReplayResult } from './result.ts';
+import { XEN_REPLAYER } from './xen.ts';
 import { XENPT_REPLAYER } from './xenpt.ts';
 
 export { probeLookup } from './probes.ts';
@@ -13,7 +14,7 @@ export { jsonLines, openRecording } from './recording.ts';
 export type { RecordingLine, Replayer, ReplayOptions, ReplayResult } from './result.ts';
 
 /** One replayer for each kind of recording; the first that accepts a header takes it. */
-const REPLAYERS: readonly Replayer[] = [CONFIG_REPLAYER, IRQ_REPLAYER, HOST_REPLAYER, XENPT_REPLAYER];
+const REPLAYERS: readonly Replayer[] = [CONFIG_REPLAYER, IRQ_REPLAYER, HOST_REPLAYER, XENPT_REPLAYER, XEN_REPLAYER];
 
 /** @throws UsageError if the file is no recording of a kind that some replayer knows */
 export function replayFile(file: string, options: ReplayOptions): ReplayResult {

@@ -58,17 +58,22 @@ export class RecordedDevices implements HostBus {
     if (found) writeLe(found.device.memory, found.offset, 4, value);
   }
 
-  /**
-   * The device signals message `vector`, by MSI-X where that entry has one, else by MSI; Enable bits do not matter.
-   * A message that goes out is handed to `deliver`, whose answer tells whether anybody took it.
-   */
-  send(sbdf: number, vector: number, deliver: (lo: number, hi: number, data: number) => boolean): number {
+  /** Plain MSI vectors that Xen has granted the device (Multiple Message Enable). */
+  grantedVectors(sbdf: number): number {
     const device = this.#devices.get(sbdf);
-    if (!device) return SENT.noDevice;
-    const message = device.msixMessage(vector) ?? device.msiMessage(vector);
-    if (!message) return SENT.noMessage;
-    if (message.masked) return SENT.masked;
-    return deliver(message.lo, message.hi, message.data) ? SENT.sent : SENT.noMessage;
+    return device ? 1 << ((readLe(device.config, MSI_POS + 2, 2) >> 4) & 7) : 0;
+  }
+
+  /** True if the device's mask bits hold message `vector` back. */
+  isMasked(sbdf: number, msix: boolean, vector: number): boolean {
+    const device = this.#devices.get(sbdf);
+    if (!device) return true;
+    const { config, memory } = device;
+    if (msix)
+      return (
+        (readLe(config, MSIX_POS + 2, 2) & MSIX_MASKALL) !== 0 || (memory[TABLE_OFFSET + 16 * vector + 12] & 1) !== 0
+      );
+    return device.spec.maskable && ((readLe(config, MSI_POS + 16, 4) >>> vector) & 1) !== 0;
   }
 
   #at(address: number): { device: Device; offset: number } | undefined {
@@ -78,13 +83,6 @@ export class RecordedDevices implements HostBus {
     }
     return undefined;
   }
-}
-
-interface Message {
-  lo: number;
-  hi: number;
-  data: number;
-  masked: boolean;
 }
 
 class Device {
@@ -126,34 +124,5 @@ class Device {
       next = MSI_POS;
     }
     set(0x34, 1, next);
-  }
-
-  msixMessage(vector: number): Message | undefined {
-    if (vector >= this.spec.msix_entries) return undefined;
-    const at = TABLE_OFFSET + 16 * vector;
-    const lo = readLe(this.memory, at, 4);
-    if (!lo) return undefined;
-    const maskAll = (readLe(this.config, MSIX_POS + 2, 2) & MSIX_MASKALL) !== 0;
-    return {
-      lo,
-      hi: readLe(this.memory, at + 4, 4),
-      data: readLe(this.memory, at + 8, 4),
-      masked: maskAll || (this.memory[at + 12] & 1) !== 0,
-    };
-  }
-
-  msiMessage(vector: number): Message | undefined {
-    if (!this.spec.msi_vectors) return undefined;
-    const lo = readLe(this.config, MSI_POS + 4, 4);
-    const enabled = 1 << ((readLe(this.config, MSI_POS + 2, 2) >> 4) & 7);
-    if (!lo || vector >= enabled) return undefined;
-    const data = readLe(this.config, MSI_POS + 12, 2);
-    const mask = this.spec.maskable ? readLe(this.config, MSI_POS + 16, 4) : 0;
-    return {
-      lo,
-      hi: readLe(this.config, MSI_POS + 8, 4),
-      data: (data & ~(enabled - 1)) | vector,
-      masked: ((mask >>> vector) & 1) !== 0,
-    };
   }
 }

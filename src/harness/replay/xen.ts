@@ -1,4 +1,4 @@
-import { fromHex, toHex } from '../../core/index.ts';
+import { fromHex, toHex, UsageError } from '../../core/index.ts';
 import { formatRet, HYPERCALL } from '../../xen/abi/index.ts';
 import {
   type Domain,
@@ -9,11 +9,12 @@ import {
   Hypervisor,
   vcpuEvents,
   viewIrqs,
+  viewMessages,
   viewPirqs,
   viewPorts,
 } from '../../xen/index.ts';
-import type { Replayer, ReplayResult } from './result.ts';
-import { type RecordedDevice, RecordedDevices } from './xen-devices.ts';
+import type { RecordingLine, Replayer, ReplayResult } from './result.ts';
+import { type RecordedDevice, RecordedDevices, SENT } from './xen-devices.ts';
 
 interface Header {
   xen: string;
@@ -57,7 +58,7 @@ export const XEN_REPLAYER: Replayer = {
   accepts: (header) => header.format === 'xen-hypercall-trace-1',
 
   replay(file, rawHeader, lines): ReplayResult {
-    const header = rawHeader as unknown as Header;
+    const header = checkHeader(file, rawHeader);
     const result: ReplayResult = { file, operations: 0, comparisons: 0, excluded: {}, differences: 0 };
     const compare = (what: string, recorded: unknown, ours: unknown) => {
       result.comparisons++;
@@ -68,7 +69,7 @@ export const XEN_REPLAYER: Replayer = {
     const bus = new RecordedDevices(header.devices);
     const xen = makeHost(header, bus);
     for (const line of lines) {
-      const step = line as unknown as Step;
+      const step = checkStep(file, line);
       if (step.state) {
         compareState(step.state, dump(xen, header), compare);
         continue;
@@ -85,6 +86,29 @@ export const XEN_REPLAYER: Replayer = {
     return result;
   },
 };
+
+const HEADER_NUMBERS = ['gsis', 'level_from', 'nr_irqs', 'first_irq', 'domctl_version'];
+
+function checkHeader(file: string, header: Record<string, unknown>): Header {
+  const missing = HEADER_NUMBERS.find((name) => typeof header[name] !== 'number');
+  if (missing) throw new UsageError(`${file}: the header has no number "${missing}"`);
+  for (const name of ['domains', 'devices'])
+    if (!Array.isArray(header[name])) throw new UsageError(`${file}: the header has no list "${name}"`);
+  if (typeof header.xen !== 'string') throw new UsageError(`${file}: the header does not say which Xen`);
+  return header as unknown as Header;
+}
+
+/** Calls whose arguments are bytes of a domain. */
+const BYTE_CALLS = ['physdev', 'evtchn', 'dm_inject_msi', ...DOMCTLS];
+
+function checkStep(file: string, line: RecordingLine): Step {
+  const step = line as unknown as Step;
+  if (Array.isArray(line) || typeof line !== 'object' || !(step.state || typeof step.call === 'string'))
+    throw new UsageError(`${file}: a line is neither an operation nor a state`);
+  if (BYTE_CALLS.includes(step.call) && (typeof step.in !== 'string' || typeof step.d !== 'number'))
+    throw new UsageError(`${file}: a ${step.call} call lacks its domain or its bytes`);
+  return step;
+}
 
 function makeHost(header: Header, bus: RecordedDevices): Hypervisor {
   const xen = new Hypervisor({
@@ -125,11 +149,7 @@ function perform(xen: Hypervisor, bus: RecordedDevices, step: Step, compare: Com
       call(xen, HYPERCALL.dmOp, step.dom, step, compare);
       return;
     case 'hw_irq':
-      compare(
-        'result',
-        step.ret,
-        bus.send(step.sbdf, step.vec, (lo, hi, data) => xen.deliverMessage(lo, hi, data)),
-      );
+      compare('result', step.ret, signal(xen, bus, step.sbdf, step.vec));
       return;
     case 'gsi_irq':
       compare('result', step.ret, xen.raiseGsi(step.gsi) ? 2 : 0);
@@ -147,6 +167,19 @@ function perform(xen: Hypervisor, bus: RecordedDevices, step: Step, compare: Com
       if (DOMCTLS.includes(step.call)) call(xen, HYPERCALL.domctl, 0, step, compare);
       else compare('kind of operation', step.call, 'unknown');
   }
+}
+
+/**
+ * A device signals message `vector`. The recordings' devices send what Xen's newest descriptor for that message says;
+ * their own registers only tell whether it is masked and how many plain MSI vectors there are.
+ */
+function signal(xen: Hypervisor, bus: RecordedDevices, sbdf: number, vector: number): number {
+  if (!bus.isPresent(sbdf)) return SENT.noDevice;
+  const message = viewMessages(xen.host, sbdf).findLast((m) => m.entry === vector);
+  if (!message || (!message.msix && vector >= bus.grantedVectors(sbdf))) return SENT.noMessage;
+  if (bus.isMasked(sbdf, message.msix, vector)) return SENT.masked;
+  xen.deliverMessage(message.addressLo, message.addressHi, message.data);
+  return SENT.sent;
 }
 
 function call(xen: Hypervisor, nr: number, cmd: number, step: Step, compare: Compare): void {
@@ -187,7 +220,7 @@ function dump(xen: Hypervisor, header: Header): Record<string, unknown> {
 function dumpDomain(xen: Hypervisor, d: Domain): Record<string, unknown> {
   const pirqs: Record<string, unknown> = {};
   for (const v of viewPirqs(d)) {
-    if (!v.irq && !v.evtchn && !v.masked && v.emuirq === -1 && !v.dpci && v.pirq < d.nrPirqs) continue;
+    if (!v.irq && !v.evtchn && !v.masked && v.emuirq === -1 && !v.dpci) continue;
     const entry: Record<string, unknown> = { irq: v.irq, evtchn: v.evtchn };
     if (v.masked) entry.masked = 1;
     if (d.isHvm) entry.emuirq = v.emuirq;
