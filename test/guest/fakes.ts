@@ -19,7 +19,7 @@ import {
 export class BytesDevice {
   readonly config = new Uint8Array(256);
   readonly bars = new Map<number, Map<number, number>>();
-  onConfigWrite: ((offset: number, value: number) => void) | undefined;
+  onBarWrite: ((offset: number, value: number) => void) | undefined;
 
   /** @param parts hex bytes by configuration offset */
   constructor(parts: Record<number, string> = {}) {
@@ -32,13 +32,10 @@ export class BytesDevice {
   }
 
   write(region: number, offset: number, width: Width, value: number): void {
-    if (region === CONFIG_REGION) {
-      writeLe(this.config, offset, width, value);
-      this.onConfigWrite?.(offset, value);
-    } else {
-      const bar = this.bars.get(region) ?? new Map<number, number>();
-      this.bars.set(region, bar.set(offset, value));
-    }
+    if (region === CONFIG_REGION) return writeLe(this.config, offset, width, value);
+    const bar = this.bars.get(region) ?? new Map<number, number>();
+    this.bars.set(region, bar.set(offset, value));
+    this.onBarWrite?.(offset, value);
   }
 }
 

@@ -59,7 +59,10 @@ export class ToyHost implements World {
     this.#controllers = controllers;
     this.#freesOnDisable = freesOnDisable;
     const n = controllers.length;
-    this.records = new KernelRecords({ devices: n, vectors: ENTRIES, queues: 9, gsis: 16, ports: 64, pirqs: 64 }, this.arena);
+    this.records = new KernelRecords(
+      { devices: n, vectors: ENTRIES, queues: 9, gsis: 16, ports: 64, pirqs: 64 },
+      this.arena,
+    );
     this.#msix = controllers.map((_, i) => this.arena.int32(2 + ENTRIES * 6, `msix of ${i}`));
     this.#nvme = controllers.map((_, i) => this.arena.int32(8 + 9 * 6, `nvme of ${i}`));
     const memory = controllers.flatMap((c) => nvmeMemory(guest.profile, c).regions.filter((r) => !r.isScratch));
@@ -147,7 +150,7 @@ export class ToyHost implements World {
   #read(device: number, region: number, offset: number, width: Width): number {
     const m = this.#msix[device];
     if (region === 7) {
-      const words: Record<number, number> = { 0: 0x00101b36, 4: m[0], 6: 0x10, 0x34: 0x40, 0x40: 0x11, 0x41: 0, 0x44: 0x2000 };
+      const words: Record<number, number> = { 0: 0x00101b36, 4: m[0], 6: 0x10, 52: 0x40, 64: 0x11, 65: 0, 68: 0x2000 };
       return offset === 0x42 ? m[1] | (ENTRIES - 1) : (words[offset] ?? 0) & (width === 4 ? -1 : 0xffff);
     }
     if (offset >= 0x2000) return m[2 + ((offset - 0x2000) >> 4) * 6 + ((offset >> 2) & 3)];
