@@ -32,7 +32,10 @@ export class BytesDevice {
   }
 
   write(region: number, offset: number, width: Width, value: number): void {
-    if (region === CONFIG_REGION) return writeLe(this.config, offset, width, value);
+    if (region === CONFIG_REGION) {
+      writeLe(this.config, offset, width, value);
+      return;
+    }
     const bar = this.bars.get(region) ?? new Map<number, number>();
     this.bars.set(region, bar.set(offset, value));
     this.onBarWrite?.(offset, value);
