@@ -3,7 +3,7 @@ export { type BootGsi, type BootOptions, boot, registerGsi } from './boot.ts';
 export * from './drivers/nvme-layout.ts';
 export { type BarWindow, type EnumerateOptions, enumerate } from './enumerate.ts';
 export { SHARED_INFO_BYTES } from './event-bits.ts';
-export { handleIdtVector, handleUpcall } from './events.ts';
+export { handleIdtVector, handleUpcall, runHandlers } from './events.ts';
 export type { Guest } from './guest.ts';
 export {
   CONTROLLER_STATE,
@@ -19,6 +19,7 @@ export {
   getKernelProfile,
   KERNEL_PROFILES,
   type KernelProfile,
+  onBareMetal,
   type ReuseRule,
   SWITCHES,
   type SwitchName,

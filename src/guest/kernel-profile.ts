@@ -226,6 +226,11 @@ export function withSwitches(
   return { ...profile, ...changes };
 }
 
+/** The same kernel without a hypervisor: CPU vectors in the messages, and mask bits are the kernel's to write. */
+export function onBareMetal(profile: KernelProfile): KernelProfile {
+  return { ...profile, msiBackend: 'apic', writesMasks: true };
+}
+
 function parseSwitch(name: SwitchName, value: string | number | boolean): string | number | boolean {
   const { accepts } = SWITCHES[name];
   if (accepts === 'boolean') {
