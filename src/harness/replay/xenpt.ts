@@ -134,11 +134,13 @@ function carryOut(device: PassthroughDevice, stub: Stub, op: string, args: numbe
 function stateText({ msi, msix }: PassthroughDevice): string {
   const bit = (value: boolean | undefined) => (value ? 1 : 0);
   const parts: string[] = [];
-  if (msi)
+  if (msi) {
+    const { addressLo, addressHi, data } = msi.message;
     parts.push(
-      `msi flags=${msi.flags} addr=${msi.addressHi}:${msi.addressLo} data=${msi.data} pirq=${msi.pirq} ` +
+      `msi flags=${msi.flags} addr=${addressHi}:${addressLo} data=${data} pirq=${msi.pirq} ` +
         `init=${bit(msi.initialized)} mapped=${bit(msi.mapped)}`,
     );
+  }
   if (msix) {
     const entries = Array.from(
       { length: msix.entryCount },

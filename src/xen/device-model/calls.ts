@@ -1,4 +1,4 @@
-import { decodePirqMessage, GFLAGS, msiGflags } from '../abi/index.ts';
+import { decodePirqMessage, GFLAGS, type MsiMessage, msiGflags } from '../abi/index.ts';
 import type { HostFunction } from './host.ts';
 import type { Switches } from './profiles.ts';
 
@@ -28,10 +28,10 @@ export interface MsiBinding {
 
 /**
  * What the device model asks of the hypervisor for its domain, named after the functions of libxenctrl. Every result
- * `rc` is 0 or more, or −errno (libxenctrl returns −1 and sets errno; the number is kept here for those who watch).
+ * `rc` is 0, or −errno (libxenctrl returns −1 and sets errno; the number is kept here for those who watch).
  */
 export interface Toolstack {
-  /** xc_physdev_map_pirq_msi; `pirq` in the answer is meaningless if `rc` < 0. */
+  /** xc_physdev_map_pirq_msi; `pirq` in the answer is meaningless if `rc` is not 0. */
   mapPirqMsi(request: MapPirqMsi): { rc: number; pirq: number };
   /** xc_domain_update_msi_irq: binds, or changes a binding. `gtable` = guest-physical vector table, 0 for MSI. */
   updateMsiIrq(request: MsiBinding & { gtable: number }): number;
@@ -56,23 +56,20 @@ export interface Context {
 }
 
 /**
- * Which pirq a message asks for, and its mapping if `mapped` is false. A message with vector 0 names a pirq; pirq 0 in
- * it stands for any. With a mapping present the named number is returned all the same: it is what gets bound next.
+ * Which pirq a message asks for, and its mapping if none is `held`. A message with vector 0 names a pirq; pirq 0 in it
+ * stands for any. With a pirq held the named number is returned all the same: it is what gets bound next.
  * hw/xen/xen_pt_msi.c: msi_msix_setup
  */
 export function setUp(
   context: Context,
-  addressLo: number,
-  addressHi: number,
-  data: number,
+  { addressLo, addressHi, data }: MsiMessage,
   held: number,
   entry: number,
   tableBase: number,
-  mapped: boolean,
 ): { rc: number; pirq: number } {
   let pirq = held;
   if ((data & 0xff) === 0) pirq = decodePirqMessage(addressLo, addressHi, data) | 0 || NO_PIRQ;
-  if (mapped) return { rc: 0, pirq };
+  if (held !== NO_PIRQ) return { rc: 0, pirq };
   const { sbdf } = context.host;
   return context.toolstack.mapPirqMsi({
     index: -1,
@@ -90,8 +87,7 @@ export function setUp(
  */
 export function bind(
   context: Context,
-  addressLo: number,
-  data: number,
+  { addressLo, data }: MsiMessage,
   pirq: number,
   held: number,
   gtable: number,
@@ -100,16 +96,16 @@ export function bind(
   const { toolstack, switches } = context;
   const gflags = msiGflags(addressLo, data) | (switches.bindFlagUnmasked && !masked ? GFLAGS.unmasked : 0);
   const rc = toolstack.updateMsiIrq({ gvec: data & 0xff, pirq, gflags, gtable });
-  if (rc < 0) toolstack.unmapPirq(held);
+  if (rc !== 0) toolstack.unmapPirq(held);
   return rc;
 }
 
 /** Unbinds (if `bound`) and unmaps; a failing unbind leaves the mapping. hw/xen/xen_pt_msi.c: msi_msix_disable */
-export function release(context: Context, addressLo: number, data: number, pirq: number, bound: boolean): void {
+export function release(context: Context, { addressLo, data }: MsiMessage, pirq: number, bound: boolean): void {
   if (pirq === NO_PIRQ) return;
   const { toolstack } = context;
   const binding = { gvec: data & 0xff, pirq, gflags: msiGflags(addressLo, data) };
-  if (bound && toolstack.unbindMsiIrq(binding) < 0) return;
+  if (bound && toolstack.unbindMsiIrq(binding) !== 0) return;
   toolstack.unmapPirq(pirq);
 }
 

@@ -1,4 +1,5 @@
 import type { Arena } from '../../core/index.ts';
+import type { MsiMessage } from '../abi/index.ts';
 import { bind, type Context, clearHostEnable, NO_PIRQ, release, setUp } from './calls.ts';
 import type { MsiLayout } from './layout.ts';
 
@@ -27,14 +28,14 @@ export class PassthroughMsi {
   get flags(): number {
     return this.#words[WORD.flags];
   }
-  get addressLo(): number {
-    return this.#words[WORD.addressLo] >>> 0;
-  }
-  get addressHi(): number {
-    return this.#words[WORD.addressHi] >>> 0;
-  }
-  get data(): number {
-    return this.#words[WORD.data];
+  /** The message as the guest has written it. */
+  get message(): MsiMessage {
+    const words = this.#words;
+    return {
+      addressLo: words[WORD.addressLo] >>> 0,
+      addressHi: words[WORD.addressHi] >>> 0,
+      data: words[WORD.data],
+    };
   }
   /** Mask register of the device as last seen by a write; the tables of 2.0 do not know the register. */
   get mask(): number {
@@ -99,7 +100,7 @@ export class PassthroughMsi {
   disable(): void {
     const words = this.#words;
     clearHostEnable(this.#context, this.layout.control, ENABLE);
-    release(this.#context, this.addressLo, this.data, this.pirq, this.initialized);
+    release(this.#context, this.message, this.pirq, this.initialized);
     if (this.#context.switches.msiTeardownForgets === 'flags') {
       words[WORD.flags] = 0;
     } else {
@@ -111,8 +112,8 @@ export class PassthroughMsi {
   }
 
   #setUp(): boolean {
-    const { rc, pirq } = setUp(this.#context, this.addressLo, this.addressHi, this.data, NO_PIRQ, 0, 0, false);
-    if (rc < 0 || pirq < 0) return false;
+    const { rc, pirq } = setUp(this.#context, this.message, NO_PIRQ, 0, 0);
+    if (rc !== 0 || pirq < 0) return false;
     this.#words[WORD.pirq] = pirq;
     return true;
   }
@@ -120,8 +121,8 @@ export class PassthroughMsi {
   #bind(): boolean {
     const isMasked = (this.mask & 1) !== 0;
     const { pirq } = this;
-    const rc = bind(this.#context, this.addressLo, this.data, pirq, pirq, 0, isMasked);
-    if (rc < 0) this.#words[WORD.pirq] = NO_PIRQ;
-    return rc >= 0;
+    const rc = bind(this.#context, this.message, pirq, pirq, 0, isMasked);
+    if (rc !== 0) this.#words[WORD.pirq] = NO_PIRQ;
+    return rc === 0;
   }
 }

@@ -92,10 +92,7 @@ export class PassthroughMsix {
   disable(): void {
     clearHostEnable(this.#context, this.layout.control, ENABLE);
     for (let entry = 0; entry < this.entryCount; entry++) {
-      if (this.#pirq[entry] !== NO_PIRQ) {
-        const { addressLo, data } = this.boundMessage(entry);
-        release(this.#context, addressLo, data, this.#pirq[entry], true);
-      }
+      release(this.#context, this.boundMessage(entry), this.#pirq[entry], true);
       this.#pirq[entry] = NO_PIRQ;
       this.#updated[entry] = 0;
     }
@@ -156,14 +153,14 @@ export class PassthroughMsix {
     const isMasked = (vectorControl & MASK_BIT) !== 0;
     if (held === NO_PIRQ || this.functionMask || isMasked)
       for (let word = 0; word < 3; word++) this.#message[3 * entry + word] = this.#latch[4 * entry + word];
-    const { addressLo, addressHi, data } = this.boundMessage(entry);
+    const message = this.boundMessage(entry);
     const context = this.#context;
     const { tableBase } = this.layout;
-    const got = setUp(context, addressLo, addressHi, data, held, entry, tableBase, held !== NO_PIRQ);
-    if (got.rc < 0) return;
+    const got = setUp(context, message, held, entry, tableBase);
+    if (got.rc !== 0) return;
     if (held === NO_PIRQ) this.#pirq[entry] = got.pirq;
-    const rc = bind(context, addressLo, data, got.pirq, this.#pirq[entry], this.guestTable, isMasked);
-    if (rc < 0) this.#pirq[entry] = NO_PIRQ;
+    const rc = bind(context, message, got.pirq, this.#pirq[entry], this.guestTable, isMasked);
+    if (rc !== 0) this.#pirq[entry] = NO_PIRQ;
     else this.#updated[entry] = 0;
   }
 

@@ -158,7 +158,7 @@ test('a guest that overwrites the form of a 32-bit MSI capability kills its devi
   device.writeConfig(MSI_AT + 8, 2, 0x4300);
   expect(xen.log).toEqual(['fatal: the offset of the MSI data register does not match the 32/64-bit type']);
   expect(host.log).toEqual([]);
-  expect(device.msi!.data).toBe(0);
+  expect(device.msi!.message.data).toBe(0);
 });
 
 describe('on the host bus', () => {
