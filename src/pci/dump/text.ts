@@ -12,10 +12,14 @@ const LOG_PREFIX = /^(?:<\d{1,3}>)?(?:[^[\]]{0,120} kernel: ?)?\[\s*\d{1,10}\.\d
 /** `01:00.0 Non-Volatile …`, with a domain of 4 to 6 digits before it or not. */
 const DEVICE_LINE = /^(?:([0-9a-f]{4,6}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-9a-f])(?:\s+(.*))?$/i;
 /** `pci 0000:01:00.0: config space:` of drivers/pci/probe.c and arch/x86/pci/early.c (`pci=earlydump`). */
-const KERNEL_LINE =
-  /^(?:pci|[\w-]{1,32}) ([0-9a-f]{4,6}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-9a-f]):? config space:?\s*$/i;
-/** `1f0: 00 11 …`; the offset has 2 digits in `lspci -xxx`, 3 in `-xxxx`, 8 in a kernel log and in hexdump -C. */
-const HEX_LINE = /^\s{0,8}([0-9a-f]{2,8})(?::(?:\s+|$)|\s\s)(.*)$/i;
+const KERNEL_LINE = /^[\w-]{1,32} ([0-9a-f]{4,6}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-9a-f]):? config space:?\s*$/i;
+/** `1f0: 00 11 …`; the offset has 2 digits in `lspci -xxx`, 3 in `-xxxx`, 8 in a kernel log and, bare, in hexdump -C. */
+const HEX_LINE = /^\s{0,8}([0-9a-f]{2,8})(?::(?:\s+|$)|\s\s(?=[0-9a-f]{2}\s))(.*)$/i;
+
+/** Two hex digits, in either case, to what they say. */
+const BYTES = new Map<string, number>();
+for (const high of '0123456789abcdefABCDEF')
+  for (const low of '0123456789abcdefABCDEF') BYTES.set(high + low, Number.parseInt(high + low, 16));
 
 /** The function being read: its bytes may come in any order, but all up to the last must come. */
 interface Open {
@@ -50,10 +54,10 @@ export function parseTextDump(text: string): RawFunction[] {
       throw new UsageError(
         `line ${number} has ${stored.length} characters; a line of a dump has at most ${MAX_LINE_CHARS}`,
       );
-    const unprefixed = stored.replace(LOG_PREFIX, '');
+    const unprefixed = stored.includes('[') ? stored.replace(LOG_PREFIX, '') : stored;
     logged ||= unprefixed.length !== stored.length;
-    const line = unprefixed.replace(/\s+$/, '');
-    const kernel = KERNEL_LINE.exec(line);
+    const line = unprefixed.trimEnd();
+    const kernel = line.includes(' config space') ? KERNEL_LINE.exec(line) : null;
     const device = kernel ?? DEVICE_LINE.exec(line);
     if (device) {
       finish();
@@ -66,15 +70,16 @@ export function parseTextDump(text: string): RawFunction[] {
       continue;
     }
     const hex = HEX_LINE.exec(line);
-    if (hex && (open || (looksLikeBytes(hex[2]) && !(logged && functions.length > 0)))) {
-      open ??= begin(undefined, logged ? 'kernel-log' : 'hex', number);
-      addHexLine(open, hex[1], hex[2], number);
-    } else if (open) {
-      const size = parseRegionLine(line, number);
-      if (size) open.raw.sizes.push(size);
-      // A log goes on with other things, some of them hex too.
-      if (logged && open.end > 0) finish();
+    if (!hex) {
+      const size = open && parseRegionLine(line, number);
+      if (size) open!.raw.sizes.push(size);
+      continue;
     }
+    // A log goes on with other things, some of them hex too: what begins at 0 again is not this function's.
+    if (logged && open && open.end > 0 && /^0+$/.test(hex[1])) finish();
+    if (!open && (!looksLikeBytes(hex[2]) || (logged && functions.length > 0))) continue;
+    open ??= begin(undefined, logged ? 'kernel-log' : 'hex', number);
+    addHexLine(open, hex[1], hex[2], number);
   }
   finish();
   if (functions.length === 0)
@@ -112,7 +117,8 @@ function addHexLine(open: Open, offsetDigits: string, rest: string, number: numb
   let at = Number.parseInt(offsetDigits, 16);
   for (const word of words) {
     if (word === '') continue;
-    if (!/^[0-9a-f]{2}$/i.test(word))
+    const byte = BYTES.get(word);
+    if (byte === undefined)
       throw new UsageError(
         `line ${number}: "${word.slice(0, 20)}" is no byte; expected "offset: " and two-digit hex bytes`,
       );
@@ -120,7 +126,6 @@ function addHexLine(open: Open, offsetDigits: string, rest: string, number: numb
       throw new UsageError(
         `line ${number}: offset 0x${at.toString(16)} lies beyond the 4096 bytes of configuration space`,
       );
-    const byte = Number.parseInt(word, 16);
     if (open.givenBy[at] && open.bytes[at] !== byte)
       throw new UsageError(
         `line ${number}: offset 0x${at.toString(16)} was already given, with another value, on line ${open.givenBy[at]}`,

@@ -22,6 +22,9 @@ const FORMS: Record<string, string | Uint8Array> = {
   'kernel log that goes on': kernelLog(
     `pci 0000:01:00.0: config space:\n${long(hex)}pci 0000:01:00.0: reg 0x10\n00000000: 01 02 03 04`,
   ),
+  'kernel log with another message in between': kernelLog(
+    `pci 0000:01:00.0: config space:\n${long(hex).replace('00000050', 'ACPI: something else\n00000050')}`,
+  ),
   'hexdump -C': long(hex).replace(/^(\S+): (.*)$/gm, '$1  $2  |................|'),
   'bare hex lines': hex,
   'sysfs config': nvme.dumped,
@@ -90,6 +93,11 @@ describe('what is refused, and the line that says why', () => {
     ],
     ['half a header', slot + lines.slice(0, 2).join('\n'), /^line 1: only 32 bytes; a configuration header has 64$/],
     ['a missing line', without(5), /^line 7: bytes 0x50 to 0x5f are missing before it$/],
+    [
+      'a missing line of a log',
+      kernelLog(`pci 0000:01:00.0: config space:\n${without(5).slice(slot.length)}`),
+      /^line 7: bytes 0x50/,
+    ],
     ['a word that is no byte', slot + hex.replace('50: 05', '50: 0g'), /^line 7: "0g" is no byte; expected/],
     ['an offset beyond 4 KiB', `${slot}${hex}1000: 00`, /^line 18: offset 0x1000 lies beyond the 4096 bytes/],
     [
