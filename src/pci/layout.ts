@@ -42,6 +42,7 @@ function traitsOf(image: Uint8Array, found: readonly FoundCapability[]): Functio
   return {
     headerType: image[0x0e] & 0x7f,
     portType: express ? (image[express.at + 2] >> 4) & 15 : -1,
+    expressAt: express?.at ?? 0,
     virtio: found.some((c) => !c.extended && isVirtioCapability(image, c.at)),
   };
 }

@@ -15,6 +15,8 @@ export interface FunctionTraits {
   readonly headerType: number;
   /** Device/Port Type of the PCI Express capability (PCIe 5.0 §7.5.3.2), or −1 without one. */
   readonly portType: number;
+  /** Where the PCI Express capability stands, 0 without one. */
+  readonly expressAt: number;
   /** True if it has virtio vendor capabilities (virtio 1.1 §4.1.4). */
   readonly virtio: boolean;
 }

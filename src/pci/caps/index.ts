@@ -2,19 +2,39 @@ import { readLe } from '../../core/index.ts';
 import { ACS } from './acs.ts';
 import { AER } from './aer.ts';
 import { AF } from './af.ts';
+import { ARI } from './ari.ts';
+import { ATS } from './ats.ts';
 import type { Capability } from './capability.ts';
+import { DATA_LINK_FEATURE } from './data-link-feature.ts';
+import { DPC } from './dpc.ts';
+import { DSN } from './dsn.ts';
 import { EA } from './ea.ts';
+import { L1PM } from './l1pm.ts';
+import { LANE_MARGINING } from './lane-margining.ts';
+import { LTR } from './ltr.ts';
 import { MSI } from './msi.ts';
 import { MSIX } from './msix.ts';
+import { MULTICAST } from './multicast.ts';
+import { PASID } from './pasid.ts';
 import { PCI_EXPRESS } from './pcie.ts';
 import { PCIX } from './pcix.ts';
+import { PHYSICAL_16GT, PHYSICAL_32GT } from './physical-layer.ts';
 import { PM } from './pm.ts';
+import { POWER_BUDGET } from './power-budget.ts';
+import { PRI } from './pri.ts';
+import { PTM } from './ptm.ts';
+import { RESIZABLE_BAR } from './resizable-bar.ts';
 import { SATA } from './sata.ts';
+import { SECONDARY_PCIE } from './secondary-pcie.ts';
 import { SHPC } from './shpc.ts';
 import { SLOT_ID } from './slot-id.ts';
+import { SRIOV } from './sriov.ts';
 import { SSVID } from './ssvid.ts';
+import { TPH } from './tph.ts';
+import { VC, VC_WITH_MFVC } from './vc.ts';
 import { VENDOR } from './virtio.ts';
 import { VPD } from './vpd.ts';
+import { DVSEC, VSEC } from './vsec.ts';
 
 const CONVENTIONAL: readonly Capability[] = [
   PM,
@@ -31,7 +51,33 @@ const CONVENTIONAL: readonly Capability[] = [
   AF,
   EA,
 ];
-const EXTENDED: readonly Capability[] = [AER, ACS];
+const EXTENDED: readonly Capability[] = [
+  AER,
+  ACS,
+  ARI,
+  ATS,
+  DATA_LINK_FEATURE,
+  DPC,
+  DSN,
+  L1PM,
+  LANE_MARGINING,
+  LTR,
+  MULTICAST,
+  PASID,
+  PHYSICAL_16GT,
+  PHYSICAL_32GT,
+  POWER_BUDGET,
+  PRI,
+  PTM,
+  RESIZABLE_BAR,
+  SECONDARY_PCIE,
+  SRIOV,
+  TPH,
+  VC,
+  VC_WITH_MFVC,
+  DVSEC,
+  VSEC,
+];
 
 const BY_ID = new Map(CONVENTIONAL.map((c) => [c.id, c]));
 const BY_EXTENDED_ID = new Map(EXTENDED.map((c) => [c.id, c]));
