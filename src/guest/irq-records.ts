@@ -47,8 +47,8 @@ const DEVICE = [
   'vectors',
   /** Message control as last read by the set-up. */
   'control',
-  'tableBar',
-  'tableOffset',
+  /** The MSI-X table locator: BAR in bits 0–2, offset in the rest. */
+  'msixTable',
 ] as const;
 const VECTOR = ['irq', 'ctrl', 'addressLo', 'addressHi', 'data'] as const;
 const CONTROLLER = ['state', 'missed', 'stride', 'ioDepth', 'ioQueues'] as const;
@@ -231,6 +231,8 @@ export class KernelRecords {
       /** (irq, k): function of the k-th handler on irq, or −1. */
       'handler.bdf': (irq, k) => this.handlers(irq)[k]?.bdf ?? -1,
       'handler.queue': (irq, k) => this.handlers(irq)[k]?.queue ?? -1,
+      /** (bdf, queue): a command is put into the next slot, whose number is the answer. */
+      'queue.submit': (bdf, queue) => this.#submit(bdf, queue),
       /** (bdf, queue, status, result): the outstanding command is done. */
       'queue.complete': (bdf, queue, status, result) => this.#complete(bdf, queue, status, result),
       /** (bdf, queue, flags): adds flags. */
@@ -348,6 +350,14 @@ export class KernelRecords {
     for (let row = 0; irq > 0 && row < this.#queue.rows; row++)
       if (this.#queue.get(row, 'irq') === irq && k-- === 0) return row;
     return -1;
+  }
+
+  #submit(bdf: number, queue: number): number {
+    const row = this.#queueRow(bdf, queue);
+    const slot = this.#queue.get(row, 'tail');
+    this.#queue.set(row, 'tail', (slot + 1) % this.#queue.get(row, 'depth'));
+    this.#queue.set(row, 'busy', 1);
+    return slot;
   }
 
   #complete(bdf: number, queue: number, status: number, result: number): number {

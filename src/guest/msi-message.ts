@@ -13,18 +13,17 @@ export const MSIX = { control: 2, table: 4 } as const;
 export const MSIX_CONTROL = { tableSize: 0x07ff, functionMask: 0x4000, enable: 0x8000 } as const;
 export const ENTRY = { addressLo: 0, addressHi: 4, data: 8, vectorControl: 12, size: 16 } as const;
 export const ENTRY_MASKED = 1;
+const TABLE_BIR = 7;
 
 /** Reads a word of table entry `entry`, wherever enumeration found the table. */
 export function* readEntry(bdf: number, entry: number, word: number): Task<number> {
-  const bar = yield* kernel('device.tableBar', bdf);
-  const offset = yield* kernel('device.tableOffset', bdf);
-  return yield* readBar(bdf, bar, offset + entry * ENTRY.size + word);
+  const table = yield* kernel('device.msixTable', bdf);
+  return yield* readBar(bdf, table & TABLE_BIR, ((table & ~TABLE_BIR) >>> 0) + entry * ENTRY.size + word);
 }
 
 export function* writeEntry(bdf: number, entry: number, word: number, value: number): Task<void> {
-  const bar = yield* kernel('device.tableBar', bdf);
-  const offset = yield* kernel('device.tableOffset', bdf);
-  yield* writeBar(bdf, bar, offset + entry * ENTRY.size + word, value);
+  const table = yield* kernel('device.msixTable', bdf);
+  yield* writeBar(bdf, table & TABLE_BIR, ((table & ~TABLE_BIR) >>> 0) + entry * ENTRY.size + word, value);
 }
 
 /** The message in the device. drivers/pci/msi.c __read_msi_msg */

@@ -120,9 +120,7 @@ export function* setVectorControl(profile: KernelProfile, bdf: number, entry: nu
 }
 
 function* locateTable(bdf: number, cap: number): Task<void> {
-  const locator = yield* readConfig(bdf, cap + MSIX.table, 4);
-  yield* kernel('device.tableBar=', bdf, locator & 7);
-  yield* kernel('device.tableOffset=', bdf, locator & ~7);
+  yield* kernel('device.msixTable=', bdf, yield* readConfig(bdf, cap + MSIX.table, 4));
 }
 
 /** Read-modify-write of the control word; 3.12 reads it at the beginning only and goes on with its own value. */

@@ -59,17 +59,18 @@ export function* shutdownController(bdf: number): Task<void> {
 /** Identify controller; false if no completion was found. */
 export function* identify(guest: Guest, controller: NvmeController): Task<boolean> {
   const { identify: prp1 } = nvmeMemory(guest.profile, controller);
-  const done = yield* execute(guest, controller.bdf, 0, command(OPCODE.identify, { prp1, cdw10: CNS_CONTROLLER }));
-  return done.status >= 0;
+  return (yield* execute(guest, controller.bdf, 0, command(OPCODE.identify, { prp1, cdw10: CNS_CONTROLLER }))) >= 0;
 }
 
 /** Agrees on the number of I/O queues; false if no completion was found. nvme_set_queue_count */
 export function* negotiateQueues(guest: Guest, controller: NvmeController): Task<boolean> {
+  const { bdf } = controller;
   const wanted = wantedIoQueues(guest.profile, controller.vectors);
-  const done = yield* execute(guest, controller.bdf, 0, setQueueCount(wanted));
-  if (done.status < 0) return false;
-  const granted = Math.min(done.result & 0xffff, done.result >>> 16) + 1;
-  yield* kernel('controller.ioQueues=', controller.bdf, done.status > 0 ? 0 : Math.min(wanted, granted));
+  const status = yield* execute(guest, bdf, 0, setQueueCount(wanted));
+  if (status < 0) return false;
+  const result = yield* kernel('queue.result', bdf, 0);
+  const granted = Math.min(result & 0xffff, result >>> 16) + 1;
+  yield* kernel('controller.ioQueues=', bdf, status > 0 ? 0 : Math.min(wanted, granted));
   return true;
 }
 

@@ -12,13 +12,6 @@ const POLL_THREAD_MS = 1_000;
 /** Pause between two looks into a queue where there are no interrupts at all. */
 const POLL_PAUSE_MS = 1;
 
-/** What came of a command. */
-export interface Completion {
-  /** 0: success; NVMe status field without the phase bit; −1: no completion was found. */
-  status: number;
-  result: number;
-}
-
 /** Empties a queue pair and remembers where it is. Only the word with the phase bit of an entry needs to be cleared. */
 export function* initQueue(bdf: number, queue: number, sq: number, cq: number, depth: number): Task<void> {
   for (let entry = 0; entry < depth; entry++) yield* store(cq + entry * CQ_ENTRY_BYTES + 12, 0);
@@ -32,26 +25,22 @@ export function* initQueue(bdf: number, queue: number, sq: number, cq: number, d
   yield* kernel('queue.flags=', bdf, queue, 0);
 }
 
-/** Submits one command and waits for it as this kernel's driver does. */
-export function* execute(guest: Guest, bdf: number, queue: number, command: readonly number[]): Task<Completion> {
+/**
+ * Submits one command and waits for it as this kernel's driver does. Answers the NVMe status field without the phase
+ * bit, 0 for success, or −1 if no completion was found; `queue.result` then holds the command's own result.
+ */
+export function* execute(guest: Guest, bdf: number, queue: number, command: readonly number[]): Task<number> {
   yield* submit(bdf, queue, command);
-  if (!(yield* awaitCompletion(guest, bdf, queue))) return { status: -1, result: 0 };
-  return {
-    status: yield* kernel('queue.status', bdf, queue),
-    result: yield* kernel('queue.result', bdf, queue),
-  };
+  return (yield* awaitCompletion(guest, bdf, queue)) ? yield* kernel('queue.status', bdf, queue) : -1;
 }
 
 /** nvme_submit_cmd: the entry, then the tail doorbell. */
 function* submit(bdf: number, queue: number, command: readonly number[]): Task<void> {
-  const tail = yield* kernel('queue.tail', bdf, queue);
-  const entry = (yield* kernel('queue.sq', bdf, queue)) + tail * SQ_ENTRY_BYTES;
+  const slot = yield* kernel('queue.submit', bdf, queue);
+  const entry = (yield* kernel('queue.sq', bdf, queue)) + slot * SQ_ENTRY_BYTES;
   for (let word = 0; word < command.length; word++)
-    yield* store(entry + word * 4, word === 0 ? command[0] | (tail << 16) : command[word]);
-  const next = (tail + 1) % (yield* kernel('queue.depth', bdf, queue));
-  yield* kernel('queue.tail=', bdf, queue, next);
-  yield* kernel('queue.busy=', bdf, queue, 1);
-  yield* ringDoorbell(bdf, 2 * queue, next);
+    yield* store(entry + word * 4, word === 0 ? command[0] | (slot << 16) : command[word]);
+  yield* ringDoorbell(bdf, 2 * queue, yield* kernel('queue.tail', bdf, queue));
 }
 
 /** True once the command is done, by interrupt or found by a look; false if the driver sees no way to learn of it. */

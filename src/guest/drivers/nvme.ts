@@ -136,10 +136,10 @@ function* createQueue(guest: Guest, controller: NvmeController, q: number): Task
   const vectors = isMessage ? yield* kernel('device.vectors', bdf) : 1;
   const vector = vectors === 1 ? 0 : guest.profile.nvmeOwnVectors ? q : q - 1;
   yield* initQueue(bdf, q, sq, cq, depth);
-  const completion = yield* execute(guest, bdf, 0, createCq(q, depth, cq, vector));
-  if (completion.status !== 0) return completion.status;
-  const submission = yield* execute(guest, bdf, 0, createSq(q, depth, sq));
-  if (submission.status !== 0) return submission.status;
+  const cqStatus = yield* execute(guest, bdf, 0, createCq(q, depth, cq, vector));
+  if (cqStatus !== 0) return cqStatus;
+  const sqStatus = yield* execute(guest, bdf, 0, createSq(q, depth, sq));
+  if (sqStatus !== 0) return sqStatus;
   yield* kernel('queue.flag', bdf, q, QUEUE_FLAG.created);
   yield* requestIrq(guest, yield* irqVector(bdf, vector), bdf, q);
   return 0;
