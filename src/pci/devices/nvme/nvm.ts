@@ -21,6 +21,8 @@ export function executeNvm(ctx: Context, req: Request): number {
   if (req.opcode === NVM.flush) return flush(ctx, req);
   const handler = HANDLERS.get(req.opcode);
   if (!handler) return STATUS.invalidCommandOpcode;
+  // the broadcast value is a valid identifier that these commands do not support: §4.2, NSID
+  if (req.nsid === ALL_NAMESPACES) return STATUS.invalidFieldInCommand;
   const ns = ctx.shape.namespaces[req.nsid - 1];
   return ns ? handler(ctx, req, ns) : STATUS.invalidNamespaceOrFormat;
 }

@@ -41,7 +41,7 @@ describe('NVM commands', () => {
   test.each<[string, Partial<Command>, number]>([
     ['namespace 0', { nsid: 0 }, STATUS.invalidNamespaceOrFormat],
     ['namespace 3 of 2', { nsid: 3 }, STATUS.invalidNamespaceOrFormat],
-    ['all namespaces', { nsid: 0xffffffff }, STATUS.invalidNamespaceOrFormat],
+    ['all namespaces', { nsid: 0xffffffff }, STATUS.invalidFieldInCommand],
     ['the block after the last', { cdw10: 2048 }, STATUS.lbaOutOfRange],
     ['a range over the end', { cdw10: 2047, cdw12: 1 }, STATUS.lbaOutOfRange],
     ['a block beyond 2^63', { cdw11: 0x80000000 }, STATUS.lbaOutOfRange],

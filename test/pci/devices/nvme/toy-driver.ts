@@ -6,6 +6,8 @@ import type { Ram } from './fake-host.ts';
 export interface RegisterFile {
   readRegister(offset: number, width: Width): number;
   writeRegister(offset: number, width: Width, value: number): void;
+  /** Lets time pass, where a controller takes some. */
+  wait?(): void;
 }
 
 export interface Completion {
@@ -55,11 +57,13 @@ export class ToyDriver {
   /** Size of memory pages, chosen by CC.MPS in {@link enable}. */
   pageSize = PAGE;
   nextCid = 0;
-  #nextPage = PAGE;
+  #nextPage: number;
 
-  constructor(regs: RegisterFile, ram: Ram) {
+  /** @param base first page of guest RAM to use */
+  constructor(regs: RegisterFile, ram: Ram, base = PAGE) {
     this.regs = regs;
     this.ram = ram;
+    this.#nextPage = base;
   }
 
   /** Takes zeroed 4-KiB pages of guest RAM, from a memory page's start on. */
@@ -175,7 +179,11 @@ export class ToyDriver {
   run(id: number, command: Command): Completion {
     const cid = this.push(id, command);
     this.ring(id);
-    const done = this.reap(id).find((c) => c.cid === cid);
+    let done = this.reap(id).find((c) => c.cid === cid);
+    for (let tries = 0; !done && this.regs.wait && tries < 1000; tries++) {
+      this.regs.wait();
+      done = this.reap(id).find((c) => c.cid === cid);
+    }
     if (!done) throw new Error(`command ${command.opcode} on queue ${id} did not complete`);
     return done;
   }
