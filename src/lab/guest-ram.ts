@@ -4,26 +4,35 @@ import type { DmaMemory } from '../pci/function.ts';
 export interface RamRegion {
   address: number;
   length: number;
+  /** Its contents decide nothing, so they are kept out of the arena and of snapshots. */
+  isScratch?: boolean;
+}
+
+interface Region {
+  address: number;
+  end: number;
+  bytes: Uint8Array;
 }
 
 /**
- * The parts of guest memory that a run uses, and nothing else: every byte is in the arena, so it counts in snapshots.
- * Outside the regions reads give zero and writes vanish, as on an address without memory.
+ * The parts of guest memory that a run uses, and nothing else; all but scratch buffers are in the arena. Outside the
+ * regions reads give zero and writes vanish, as on an address without memory.
  */
 export class GuestRam implements DmaMemory {
-  readonly #regions: { address: number; end: number; bytes: Uint8Array }[];
+  readonly #regions: Region[];
   /** The region of the last access: accesses come in runs. */
-  #recent = 0;
+  #recent: Region | undefined;
 
   constructor(regions: readonly RamRegion[], arena: Arena) {
-    this.#regions = regions.map(({ address, length }) => ({
-      address,
-      end: address + length,
-      bytes: arena.bytes(length, `guest RAM at 0x${address.toString(16)}`),
-    }));
-    const sorted = [...this.#regions].sort((a, b) => a.address - b.address);
-    for (const [i, region] of sorted.entries())
-      if (i > 0 && region.address < sorted[i - 1].end)
+    this.#regions = regions
+      .map(({ address, length, isScratch }) => ({
+        address,
+        end: address + length,
+        bytes: isScratch ? new Uint8Array(length) : arena.bytes(length, `guest RAM at 0x${address.toString(16)}`),
+      }))
+      .sort((a, b) => a.address - b.address);
+    for (const [i, region] of this.#regions.entries())
+      if (i > 0 && region.address < this.#regions[i - 1].end)
         throw new UsageError(`guest RAM regions overlap at 0x${region.address.toString(16)}`);
   }
 
@@ -39,41 +48,30 @@ export class GuestRam implements DmaMemory {
 
   readBytes(address: number, length: number): Uint8Array {
     const out = new Uint8Array(length);
-    for (let done = 0; done < length; ) {
-      const region = this.#find(address + done);
-      const run = Math.min(length - done, this.#runLength(address + done, region));
-      if (region) {
-        const at = address + done - region.address;
-        out.set(region.bytes.subarray(at, at + run), done);
-      }
-      done += run;
-    }
+    this.#eachRun(address, length, (bytes, at, done) => out.set(bytes.subarray(at, at + length - done), done));
     return out;
   }
 
   writeBytes(address: number, bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length; ) {
-      const region = this.#find(address + done);
-      const run = Math.min(bytes.length - done, this.#runLength(address + done, region));
-      region?.bytes.set(bytes.subarray(done, done + run), address + done - region.address);
-      done += run;
-    }
+    this.#eachRun(address, bytes.length, (memory, at, done) =>
+      memory.set(bytes.subarray(done, done + memory.length - at), at),
+    );
   }
 
-  #find(address: number): { address: number; end: number; bytes: Uint8Array } | undefined {
-    const recent = this.#regions[this.#recent];
+  #find(address: number): Region | undefined {
+    const recent = this.#recent;
     if (recent && address >= recent.address && address < recent.end) return recent;
-    const index = this.#regions.findIndex((r) => address >= r.address && address < r.end);
-    if (index < 0) return undefined;
-    this.#recent = index;
-    return this.#regions[index];
+    const found = this.#regions.find((r) => address >= r.address && address < r.end);
+    if (found) this.#recent = found;
+    return found;
   }
 
-  /** Bytes from `address` to the end of its region, or to the next region if it is in none. */
-  #runLength(address: number, region: { end: number } | undefined): number {
-    if (region) return region.end - address;
-    let run = Infinity;
-    for (const r of this.#regions) if (r.address > address) run = Math.min(run, r.address - address);
-    return run;
+  /** Calls `visit` for each region that [address, address + length) meets: its bytes, where in it, how far along. */
+  #eachRun(address: number, length: number, visit: (bytes: Uint8Array, at: number, done: number) => void): void {
+    for (const region of this.#regions) {
+      const from = Math.max(address, region.address);
+      const to = Math.min(address + length, region.end);
+      if (from < to) visit(region.bytes.subarray(0, to - region.address), from - region.address, from - address);
+    }
   }
 }
