@@ -1,0 +1,72 @@
+import { ones, UsageError, type Width } from '../core/index.ts';
+import type { BarSpec, EmulatedFunction } from '../pci/index.ts';
+import type { HostBus } from '../xen/host-bus.ts';
+import type { HostRegion } from '../xen/device-model/index.ts';
+
+/** Where the host's firmware starts to place memory BARs. */
+const FIRST_BAR_ADDRESS = 0xf000_0000;
+const MEMORY_DECODE = 2;
+
+/** A host function with its memory BARs placed. */
+export interface HostSlot {
+  fn: EmulatedFunction;
+  regions: HostRegion[];
+}
+
+/** The host's PCI bus: functions, their memory BARs placed one after another and decoding, as firmware leaves them. */
+export class FunctionBus implements HostBus {
+  readonly slots: HostSlot[] = [];
+  #nextAddress = FIRST_BAR_ADDRESS;
+
+  add(fn: EmulatedFunction, bars: readonly BarSpec[]): HostSlot {
+    if (this.isPresent(fn.bdf)) throw new UsageError(`two functions at ${fn.name}'s place`);
+    const regions = bars.map((bar) => ({ ...bar, base: this.#place(fn, bar) }));
+    fn.writeConfig(0x04, 2, fn.readConfig(0x04, 2) | MEMORY_DECODE);
+    const slot = { fn, regions };
+    this.slots.push(slot);
+    return slot;
+  }
+
+  isPresent(sbdf: number): boolean {
+    return this.#slot(sbdf) !== undefined;
+  }
+
+  readConfig(sbdf: number, offset: number, width: Width): number {
+    return this.#slot(sbdf)?.fn.readConfig(offset, width) ?? ones(width);
+  }
+
+  writeConfig(sbdf: number, offset: number, width: Width, value: number): void {
+    this.#slot(sbdf)?.fn.writeConfig(offset, width, value);
+  }
+
+  readMmio(address: number): number {
+    const hit = this.#decode(address);
+    return hit ? hit.slot.fn.readBar(hit.region.bar, address - hit.region.base, 4) : 0xffffffff;
+  }
+
+  writeMmio(address: number, value: number): void {
+    const hit = this.#decode(address);
+    hit?.slot.fn.writeBar(hit.region.bar, address - hit.region.base, 4, value);
+  }
+
+  #place(fn: EmulatedFunction, bar: BarSpec): number {
+    if (bar.kind !== 'mem32' && bar.kind !== 'mem64') return 0;
+    const size = Math.max(bar.sizeBytes, 4096);
+    const base = Math.ceil(this.#nextAddress / size) * size;
+    this.#nextAddress = base + size;
+    fn.writeConfig(0x10 + 4 * bar.bar, 4, base % 0x1_0000_0000);
+    if (bar.kind === 'mem64') fn.writeConfig(0x14 + 4 * bar.bar, 4, Math.floor(base / 0x1_0000_0000));
+    return base;
+  }
+
+  #slot(sbdf: number): HostSlot | undefined {
+    return this.slots.find((slot) => slot.fn.bdf === sbdf);
+  }
+
+  #decode(address: number): { slot: HostSlot; region: HostRegion } | undefined {
+    for (const slot of this.slots)
+      for (const region of slot.regions)
+        if (region.base > 0 && address >= region.base && address < region.base + region.sizeBytes) return { slot, region };
+    return undefined;
+  }
+}
