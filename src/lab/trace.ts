@@ -18,6 +18,13 @@ export interface TraceEvent {
   isKey: boolean;
 }
 
+/** An event's name and words, and whether it is a turn of the story. */
+export interface Line {
+  name: string;
+  text: string;
+  isKey?: boolean;
+}
+
 /** Collects the events of a run, when somebody wants them. */
 export class Trace {
   readonly events: TraceEvent[] = [];
@@ -25,19 +32,31 @@ export class Trace {
   task = -1;
   readonly #causes: number[] = [];
 
-  add(layer: Layer, name: string, text: string, isKey = false): number {
-    const seq = this.events.length;
+  add(layer: Layer, line: Line): TraceEvent {
     const cause = this.#causes.at(-1);
-    this.events.push({ seq, task: this.task, layer, name, text, isKey, ...(cause === undefined ? {} : { cause }) });
-    return seq;
+    const event: TraceEvent = {
+      seq: this.events.length,
+      task: this.task,
+      layer,
+      name: line.name,
+      text: line.text,
+      isKey: line.isKey ?? false,
+      ...(cause === undefined ? {} : { cause }),
+    };
+    this.events.push(event);
+    return event;
   }
 
-  /** Everything added until the matching {@link leave} is brought about by event `seq`. */
-  enter(seq: number): void {
-    this.#causes.push(seq);
-  }
-
-  leave(): void {
-    this.#causes.pop();
+  /** Adds an event that brings about everything added while `action` runs; told when its result is known. */
+  around<T>(layer: Layer, action: () => T, describe: (result: T) => Line): T {
+    const event = this.add(layer, { name: '', text: '' });
+    this.#causes.push(event.seq);
+    try {
+      const result = action();
+      Object.assign(event, describe(result));
+      return result;
+    } finally {
+      this.#causes.pop();
+    }
   }
 }

@@ -1,0 +1,379 @@
+import { Arena, UsageError } from '../core/index.ts';
+import {
+  type Access,
+  type Answer,
+  type BootGsi,
+  boot,
+  COMPACT_QUEUES,
+  CONFIG_REGION,
+  CONTROLLER_STATE,
+  type Guest,
+  handleUpcall,
+  KernelRecords,
+  type KernelProfile,
+  type NvmeController,
+  nvmeMemory,
+  QUEUE_FLAG,
+  SHARED_INFO_BYTES,
+  type Task,
+  WAIT,
+} from '../guest/index.ts';
+import { createNvmeFunction, MemoryNamespace, type NvmeFunction } from '../pci/devices/nvme/index.ts';
+import type { FunctionSpec } from '../pci/index.ts';
+import {
+  codec,
+  DOMCTL,
+  DOMCTL_ASSIGN_DEVICE,
+  HYPERCALL,
+  PHYSDEV_PCI_DEVICE,
+  PHYSDEV_PCI_DEVICE_ADD,
+  PHYSDEVOP,
+  XEN_DOMCTL,
+} from '../xen/abi/index.ts';
+import { BusHostFunction, type DeviceModelProfile, HypercallToolstack, PassthroughDevice } from '../xen/device-model/index.ts';
+import { Hypervisor, type XenProfile } from '../xen/index.ts';
+import { FunctionBus } from './function-bus.ts';
+import { GuestRam } from './guest-ram.ts';
+import { checkInvariants } from './invariants.ts';
+import { Narrator } from './narrator.ts';
+import type { Trace } from './trace.ts';
+import { Watch } from './watch.ts';
+import type { ControllerState, World } from './world.ts';
+
+export const HOST_DOMAIN = 0;
+export const GUEST_DOMAIN = 1;
+/** Guest functions stand at 00:03.0 and up, host functions at 03:00.0 and up. */
+const FIRST_GUEST_DEVICE = 3;
+const FIRST_HOST_BUS = 3;
+const SHARED_INFO_ADDRESS = 0xfeff_f000;
+const FIRST_RAM_ADDRESS = 0x1000_0000;
+const RAM_STRIDE = 0x0100_0000;
+const GUEST_TABLE_BASE = 0xf100_0000;
+/** Highest event channel port: small, so that states are. */
+const MAX_PORT = 255;
+
+export interface MachineOptions {
+  deviceModel: DeviceModelProfile;
+  kernel: KernelProfile;
+  xen: XenProfile;
+  controllers: number;
+  /** Vectors that each driver wants in its last enable. */
+  vectors: number;
+  /** The drive of which every controller is a copy. */
+  drive: FunctionSpec;
+  /** GSIs of the host; message pirqs begin here. */
+  gsis: number;
+  /** pirqs that the guest has beyond the GSIs (`extra_guest_irqs`). */
+  extraGuestIrqs: number;
+  /** GSIs that the guest registers when it boots, in this order. */
+  bootGsis?: readonly BootGsi[];
+  /** Queues of two entries instead of the kernel's, so that states are small. */
+  compactQueues?: boolean;
+}
+
+/** One passed-through controller, from the device to the driver's view of it. */
+export interface Slot {
+  /** The real function on the host. */
+  fn: NvmeFunction;
+  /** What the guest has in front of it. */
+  model: PassthroughDevice;
+  guestBdf: number;
+  controller: NvmeController;
+}
+
+/**
+ * A host with Xen, NVMe drives passed through to one HVM guest by qemu-xen, and the guest's kernel records. Guest tasks
+ * run in front of it; everything that follows from an access happens before the access completes.
+ */
+export class Machine implements World {
+  readonly options: MachineOptions;
+  readonly arena: Arena;
+  readonly hypervisor: Hypervisor;
+  readonly records: KernelRecords;
+  readonly ram: GuestRam;
+  readonly slots: Slot[];
+  readonly guest: Guest;
+  readonly #narrator: Narrator;
+  readonly #watch: Watch;
+  readonly #bus = new FunctionBus();
+  readonly #sharedInfo: Uint8Array;
+  /** The controller whose task runs now; an upcall runs on its time. */
+  #task = -1;
+  #inUpcall = false;
+
+  constructor(options: MachineOptions) {
+    this.options = options;
+    this.arena = new Arena(1 << 26);
+    const { kernel, xen } = options;
+    this.guest = { profile: kernel, sharedInfo: SHARED_INFO_ADDRESS };
+    const controllers = Array.from({ length: options.controllers }, (_, i) => this.#controller(i));
+    this.ram = new GuestRam(
+      controllers.flatMap((c) => nvmeMemory(kernel, c).regions),
+      this.arena,
+    );
+    const functions = controllers.map((_, i) => this.#placeDrive(i));
+    this.#narrator = new Narrator(this);
+    this.#watch = new Watch(this);
+    this.hypervisor = new Hypervisor({
+      xen,
+      bus: this.#bus,
+      gsis: options.gsis,
+      nrIrqs: options.gsis + Math.max(64, 2 * options.extraGuestIrqs),
+      extraGuestIrqs: options.extraGuestIrqs,
+      maxDevices: options.controllers,
+      arena: this.arena,
+      trace: (event) => this.#narrator.xen(event),
+    });
+    this.hypervisor.createDomain({ id: HOST_DOMAIN, kind: 'pv-hwdom', nrPirqs: options.gsis });
+    this.hypervisor.createDomain({ id: GUEST_DOMAIN, kind: 'hvm', hasPirq: true, maxPort: MAX_PORT });
+    this.#sharedInfo = this.hypervisor.domain(GUEST_DOMAIN).sharedInfo;
+    for (const fn of functions) this.#assign(fn);
+    this.slots = functions.map((fn, i) => this.#passThrough(fn, controllers[i]));
+    this.records = new KernelRecords(
+      {
+        devices: options.controllers,
+        vectors: Math.max(options.vectors, 2),
+        queues: 1 + Math.max(...controllers.map((c) => nvmeMemory(kernel, c).queues.length - 1)),
+        pirqs: options.gsis + options.extraGuestIrqs,
+      },
+      this.arena,
+    );
+    const bdfs = this.slots.map((slot) => slot.guestBdf);
+    this.run(-1, boot(this.guest, { bdfs, gsis: options.bootGsis ?? [] }));
+  }
+
+  /** Runs a task to its end, as controller `task` (−1: nobody). */
+  run(task: number, generator: Task<unknown>): void {
+    let next = generator.next();
+    while (!next.done) next = generator.next(next.value.op === 'step' ? 0 : this.perform(task, next.value));
+  }
+
+  /** Tells `trace` what happens from now on; undefined stops it. */
+  tell(trace: Trace | undefined): void {
+    this.#narrator.trace = trace;
+  }
+
+  perform(task: number, access: Access): Answer {
+    this.#task = task;
+    return this.#narrator.access(task, access, () => {
+      this.#watch.before(access);
+      const answer = this.#carryOut(access);
+      this.#watch.after(access, answer);
+      this.#settle();
+      return answer;
+    });
+  }
+
+  takeViolations(): string[] {
+    return [...new Set([...this.#watch.take(), ...checkInvariants(this)])].sort();
+  }
+
+  verdict(): ControllerState[] {
+    const drivers = this.slots.map((slot) => this.records.controller(slot.guestBdf).state);
+    return this.slots.map((slot, i) => {
+      const isUp = drivers[i] === CONTROLLER_STATE.up || drivers[i] === CONTROLLER_STATE.slow;
+      if (!isUp) return drivers[i] === CONTROLLER_STATE.partly ? 'degraded' : 'failed';
+      return this.#everyVectorDelivers(slot) ? 'good' : 'degraded';
+    });
+  }
+
+  /**
+   * Raises vector `entry` of a controller and answers whose handlers ran, as "controller index . queue".
+   * Changes the state as an interrupt does.
+   */
+  probeVector(slot: Slot, entry: number): string[] {
+    for (const s of this.slots)
+      for (let q = 0; q < this.#queues(s); q++) this.records.perform('queue.flags=', [s.guestBdf, q, 0]);
+    slot.fn.raise(entry);
+    this.#settle();
+    const ran: string[] = [];
+    for (const [i, s] of this.slots.entries())
+      for (let q = 0; q < this.#queues(s); q++)
+        if (this.records.queue(s.guestBdf, q).flags & (QUEUE_FLAG.interrupted | QUEUE_FLAG.spurious)) ran.push(`${i}.${q}`);
+    return ran;
+  }
+
+  /** Queues whose handler the driver has put on vector `entry` of a controller, in the form of {@link probeVector}. */
+  handlersOf(slot: Slot, entry: number): string[] {
+    const index = this.slots.indexOf(slot);
+    const own: string[] = [];
+    for (let q = 0; q < this.#queues(slot); q++) {
+      const { irq } = this.records.queue(slot.guestBdf, q);
+      if (irq === 0) continue;
+      const record = this.records.irq(irq);
+      if (record.bdf === slot.guestBdf && record.entry === entry) own.push(`${index}.${q}`);
+    }
+    return own;
+  }
+
+  #everyVectorDelivers(slot: Slot): boolean {
+    const { vectors } = this.records.device(slot.guestBdf);
+    if (vectors < this.options.vectors) return false;
+    for (let entry = 0; entry < vectors; entry++) {
+      const own = this.handlersOf(slot, entry);
+      if (own.length === 0 || this.probeVector(slot, entry).join() !== own.join()) return false;
+    }
+    return true;
+  }
+
+  #queues(slot: Slot): number {
+    return nvmeMemory(this.options.kernel, slot.controller).queues.length;
+  }
+
+  #carryOut(access: Access): Answer {
+    switch (access.op) {
+      case 'read':
+        return this.#read(access);
+      case 'write':
+        this.#write(access);
+        return 0;
+      case 'load':
+        return this.#load(access.address);
+      case 'store':
+        this.#store(access.address, access.value);
+        return 0;
+      case 'update': {
+        const old = this.#load(access.address);
+        this.#store(access.address, ((old & ~access.clear) | access.set) >>> 0);
+        return old;
+      }
+      case 'hypercall':
+        return this.hypervisor.hypercall(GUEST_DOMAIN, access.nr, access.cmd, access.bytes);
+      case 'kernel':
+        return this.records.perform(access.call, access.args);
+      case 'wait':
+        return this.records.completed(access.bdf, access.queue) ? WAIT.interrupted : WAIT.timedOut;
+      case 'delay':
+      case 'step':
+        return 0;
+    }
+  }
+
+  #read({ bdf, region, offset, width }: Extract<Access, { op: 'read' }>): number {
+    const slot = this.#slotAt(bdf);
+    if (!slot) return 2 ** (8 * width) - 1;
+    if (region === CONFIG_REGION) return slot.model.readConfig(offset, width);
+    const inTable = slot.model.tableOffset(region, offset);
+    return inTable >= 0 ? slot.model.readTable(inTable) : slot.fn.readBar(region, offset, width);
+  }
+
+  #write({ bdf, region, offset, width, value }: Extract<Access, { op: 'write' }>): void {
+    const slot = this.#slotAt(bdf);
+    if (!slot) return;
+    if (region === CONFIG_REGION) return slot.model.writeConfig(offset, width, value);
+    const inTable = slot.model.tableOffset(region, offset);
+    if (inTable >= 0) slot.model.writeTable(inTable, value);
+    else slot.fn.writeBar(region, offset, width, value);
+  }
+
+  #load(address: number): number {
+    const shared = address - SHARED_INFO_ADDRESS;
+    if (shared < 0 || shared >= SHARED_INFO_BYTES) return this.ram.load(address);
+    const s = this.#sharedInfo;
+    return (s[shared] | (s[shared + 1] << 8) | (s[shared + 2] << 16) | (s[shared + 3] << 24)) >>> 0;
+  }
+
+  #store(address: number, value: number): void {
+    const shared = address - SHARED_INFO_ADDRESS;
+    if (shared < 0 || shared >= SHARED_INFO_BYTES) this.ram.store(address, value);
+    else for (let i = 0; i < 4; i++) this.#sharedInfo[shared + i] = value >>> (8 * i);
+  }
+
+  /** Lets everything happen that is due: messages of devices, then the guest's upcall, until nothing is left. */
+  #settle(): void {
+    for (;;) {
+      let isQuiet = true;
+      for (const slot of this.slots ?? []) {
+        for (const effect of slot.fn.effects.splice(0)) {
+          isQuiet = false;
+          if (effect.kind !== 'message') continue;
+          this.#watch.signals(slot);
+          this.#narrator.message(slot, effect, () => {
+            this.hypervisor.deliverMessage(effect.addressLo, effect.addressHi, effect.data);
+            if (!this.#inUpcall && this.#sharedInfo[0]) this.#upcall();
+          });
+          this.#watch.signals(undefined);
+        }
+      }
+      if (!this.#inUpcall && this.#sharedInfo?.[0]) {
+        this.#upcall();
+        isQuiet = false;
+      }
+      if (isQuiet) return;
+    }
+  }
+
+  /** The vCPU takes the upcall between two instructions of whatever task it runs, and returns to it when done. */
+  #upcall(): void {
+    this.#inUpcall = true;
+    this.#watch.beginUpcall();
+    this.run(this.#task, handleUpcall(this.guest));
+    this.#watch.endUpcall();
+    this.#inUpcall = false;
+  }
+
+  #slotAt(bdf: number): Slot | undefined {
+    return this.slots.find((slot) => slot.guestBdf === bdf);
+  }
+
+  #controller(index: number): NvmeController {
+    return {
+      bdf: (FIRST_GUEST_DEVICE + index) << 3,
+      memoryBase: FIRST_RAM_ADDRESS + index * RAM_STRIDE,
+      vectors: this.options.vectors,
+      ...(this.options.compactQueues === false ? {} : COMPACT_QUEUES),
+    };
+  }
+
+  #placeDrive(index: number): NvmeFunction {
+    const { drive, vectors } = this.options;
+    const spec = { ...drive, bdf: (FIRST_HOST_BUS + index) << 8 };
+    const fn = createNvmeFunction({
+      spec,
+      queuePairs: vectors,
+      namespaces: [new MemoryNamespace(8)],
+      arena: this.arena,
+      dma: this.ram,
+    });
+    const msix = fn.msix?.count ?? 0;
+    if (msix < vectors)
+      throw new UsageError(`${drive.name} has ${msix} MSI-X vectors, fewer than the ${vectors} that are asked for`);
+    this.#bus.add(fn, drive.bars);
+    return fn;
+  }
+
+  /** What the host's kernel and toolstack do before the guest starts: pciback prepares MSI-X, xl assigns. */
+  #assign(fn: NvmeFunction): void {
+    const place = { seg: fn.bdf >>> 16, bus: (fn.bdf >>> 8) & 0xff, devfn: fn.bdf & 0xff };
+    const { physdevOp, domctl } = HYPERCALL;
+    this.#asHost(physdevOp, PHYSDEVOP.pciDeviceAdd, codec(PHYSDEV_PCI_DEVICE_ADD).encode(place));
+    this.#asHost(physdevOp, PHYSDEVOP.prepareMsix, codec(PHYSDEV_PCI_DEVICE).encode(place));
+    const outer = codec(XEN_DOMCTL);
+    const call = { cmd: DOMCTL.assignDevice, interface_version: this.options.xen.domctlVersion, domain: GUEST_DOMAIN };
+    const bytes = outer.encode(call);
+    codec(DOMCTL_ASSIGN_DEVICE).encode({ 'u.pci.machine_sbdf': fn.bdf }, bytes, outer.at.u);
+    this.#asHost(domctl, DOMCTL.assignDevice, bytes);
+  }
+
+  #asHost(nr: number, cmd: number, bytes: Uint8Array): void {
+    const { ret } = this.hypervisor.hypercall(HOST_DOMAIN, nr, cmd, bytes);
+    if (ret < 0) throw new Error(`hypercall ${nr}/${cmd} of the host failed at boot: ${ret}`);
+  }
+
+  #passThrough(fn: NvmeFunction, controller: NvmeController): Slot {
+    const { deviceModel, xen } = this.options;
+    const { regions } = this.#bus.slots.find((slot) => slot.fn === fn)!;
+    const hypercall = (nr: number, cmd: number, bytes: Uint8Array) =>
+      this.hypervisor.hypercall(HOST_DOMAIN, nr, cmd, bytes);
+    const { domctlVersion, domctlLayout } = xen;
+    const toolstack = new HypercallToolstack(hypercall, { domid: GUEST_DOMAIN, domctlVersion, domctlLayout });
+    const model = new PassthroughDevice(
+      deviceModel,
+      new BusHostFunction(this.#bus, fn.bdf, regions),
+      this.#narrator.toolstack(controller.bdf, toolstack),
+      { guestTable: GUEST_TABLE_BASE + fn.bdf * 0x1000, arena: this.arena },
+    );
+    model.attach();
+    return { fn, model, guestBdf: controller.bdf, controller };
+  }
+}

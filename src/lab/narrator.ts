@@ -1,0 +1,214 @@
+import { hex } from '../core/index.ts';
+import { type Access, type Answer, CONFIG_REGION, type HypercallAnswer, logLine, QUEUE_FLAG } from '../guest/index.ts';
+import type { Effect } from '../pci/index.ts';
+import {
+  codec,
+  decodePirqMessage,
+  EVTCHN_BIND_PIRQ,
+  EVTCHN_CLOSE,
+  EVTCHNOP,
+  formatRet,
+  HYPERCALL,
+  PHYSDEV_EOI,
+  PHYSDEV_GET_FREE_PIRQ,
+  PHYSDEV_IRQ_STATUS_QUERY,
+  PHYSDEVOP,
+} from '../xen/abi/index.ts';
+import type { Toolstack } from '../xen/device-model/index.ts';
+import type { HypervisorEvent } from '../xen/index.ts';
+import type { Machine, Slot } from './machine.ts';
+import { taskName } from './schedule.ts';
+import type { Line, Trace } from './trace.ts';
+
+const MSIX_ENABLE = 0x8000;
+const MSIX_FUNCTION_MASK = 0x4000;
+
+/** Puts what happens in a machine into words, for a trace; costs nothing while there is none. */
+export class Narrator {
+  trace: Trace | undefined;
+  readonly #machine: Machine;
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+  }
+
+  access(task: number, access: Access, action: () => Answer): Answer {
+    const { trace } = this;
+    if (!trace) return action();
+    trace.task = task;
+    return trace.around('guest', action, (answer) => this.#accessLine(access, answer));
+  }
+
+  message(slot: Slot, effect: Extract<Effect, { kind: 'message' }>, action: () => void): void {
+    if (!this.trace) return action();
+    const words = `${hex(effect.addressLo, 8)} ${hex(effect.addressHi)} ${hex(effect.data, 4)}`;
+    const text = `${this.#name(slot.guestBdf)} signals vector ${effect.vector}: host message ${words}`;
+    this.trace.around('device', action, () => ({ name: 'message', text, isKey: true }));
+  }
+
+  xen(event: HypervisorEvent): void {
+    const line = this.trace && xenLine(event);
+    if (line) this.trace?.add('xen', line);
+  }
+
+  /** The toolstack that the device model of `bdf` uses, telling every call. */
+  toolstack(bdf: number, inner: Toolstack): Toolstack {
+    const tell = <T>(action: () => T, describe: (result: T) => string): T => {
+      if (!this.trace) return action();
+      return this.trace.around('device-model', action, (result) => {
+        const text = describe(result);
+        return { name: text.split(' ')[0], text, isKey: true };
+      });
+    };
+    const entry = (n: number) => `${this.#name(bdf)} entry ${n}`;
+    return {
+      mapPirqMsi: (request) =>
+        tell(
+          () => inner.mapPirqMsi(request),
+          ({ rc, pirq }) => `map pirq ${request.pirq} for ${entry(request.entry)}: ${rc < 0 ? formatRet(rc) : `pirq ${pirq}`}`,
+        ),
+      updateMsiIrq: (binding) =>
+        tell(
+          () => inner.updateMsiIrq(binding),
+          (rc) => `bind pirq ${binding.pirq} of ${this.#name(bdf)}: ${formatRet(rc)}`,
+        ),
+      unbindMsiIrq: (binding) =>
+        tell(
+          () => inner.unbindMsiIrq(binding),
+          (rc) => `unbind pirq ${binding.pirq} of ${this.#name(bdf)}: ${formatRet(rc)}`,
+        ),
+      unmapPirq: (pirq) =>
+        tell(
+          () => inner.unmapPirq(pirq),
+          (rc) => `unmap pirq ${pirq} of ${this.#name(bdf)}: ${formatRet(rc)}`,
+        ),
+      unbindPtIrq: (pirq) => inner.unbindPtIrq(pirq),
+      fatal: (reason) => inner.fatal(reason),
+    };
+  }
+
+  /** A guest function as the reports call it: A, B, C … */
+  #name(bdf: number): string {
+    const index = this.#machine.slots?.findIndex((slot) => slot.guestBdf === bdf) ?? -1;
+    return index < 0 ? 'host' : taskName(index);
+  }
+
+  #accessLine(access: Access, answer: Answer): Line {
+    switch (access.op) {
+      case 'read':
+        return this.#registerLine(access, answer as number, 'r', '→');
+      case 'write':
+        return this.#registerLine(access, access.value, 'w', ':=');
+      case 'load':
+        return { name: 'load', text: `load ${hex(access.address, 8)} → ${hex(answer as number, 8)}` };
+      case 'store':
+        return { name: 'store', text: `store ${hex(access.address, 8)} := ${hex(access.value, 8)}` };
+      case 'update':
+        return { name: 'update', text: `update ${hex(access.address, 8)} & ~${hex(access.clear)} | ${hex(access.set)}` };
+      case 'hypercall':
+        return hypercallLine(access, answer as HypercallAnswer);
+      case 'kernel':
+        return this.#kernelLine(access, answer as number);
+      case 'wait': {
+        const how = answer === 0 ? 'completed' : `no interrupt within ${access.timeoutMs} ms`;
+        const text = `wait for ${this.#name(access.bdf)} queue ${access.queue}: ${how}`;
+        return { name: 'wait', text, isKey: answer !== 0 };
+      }
+      default:
+        return { name: access.op, text: access.op };
+    }
+  }
+
+  #registerLine(access: Extract<Access, { op: 'read' | 'write' }>, value: number, rw: string, sign: string): Line {
+    const { bdf, region, offset, width } = access;
+    const slot = this.#machine.slots?.find((s) => s.guestBdf === bdf);
+    const inTable = slot && region !== CONFIG_REGION ? slot.model.tableOffset(region, offset) : -1;
+    const shown = hex(value, 2 * width);
+    if (inTable >= 0) return this.#tableLine(slot!, inTable, rw, `${sign} ${shown}`);
+    const where = region === CONFIG_REGION ? 'cfg' : `bar${region}`;
+    const line: Line = {
+      name: `${where}.${rw}${8 * width}`,
+      text: `${this.#name(bdf)} ${where}+${hex(offset, 2)} ${sign} ${shown}`,
+    };
+    const control = slot?.model.msix?.layout.control;
+    if (region === CONFIG_REGION && rw === 'w' && offset === control) {
+      const enable = value & MSIX_ENABLE ? 1 : 0;
+      const mask = value & MSIX_FUNCTION_MASK ? 1 : 0;
+      return { ...line, text: `${line.text} (MSI-X enable=${enable} function mask=${mask})`, isKey: true };
+    }
+    return line;
+  }
+
+  /** The write of an entry's data word, its last, tells the complete message. */
+  #tableLine(slot: Slot, offset: number, rw: string, value: string): Line {
+    const entry = offset >> 4;
+    const word = offset & 15;
+    const field = ['address', 'upper address', 'data', 'vector control'][word >> 2];
+    const text = `${this.#name(slot.guestBdf)} entry ${entry} ${field} ${value}`;
+    const line: Line = { name: `table.${rw}32`, text };
+    if (word !== 8) return line;
+    const message = slot.model.msix!.entryMessage(entry);
+    const words = `${hex(message.addressLo, 8)} ${hex(message.addressHi)} ${hex(message.data, 4)}`;
+    const pirq = decodePirqMessage(message.addressLo, message.addressHi, message.data);
+    const what = pirq > 0 ? `pirq ${pirq}` : 'no pirq';
+    const verb = rw === 'w' ? 'is written' : 'reads';
+    return { ...line, text: `${this.#name(slot.guestBdf)} entry ${entry} ${verb} ${words} (${what})`, isKey: true };
+  }
+
+  #kernelLine(access: Extract<Access, { op: 'kernel' }>, answer: number): Line {
+    const { call, args } = access;
+    const logged = logLine(access);
+    if (logged) return { name: 'printk', text: `log: ${logged}`, isKey: true };
+    if (call === 'queue.flag' && args[2] & (QUEUE_FLAG.interrupted | QUEUE_FLAG.spurious)) {
+      const found = args[2] & QUEUE_FLAG.interrupted ? 'and takes its completion' : 'and finds nothing';
+      const text = `handler of ${this.#name(args[0])} queue ${args[1]} runs ${found}`;
+      return { name: 'handler', text, isKey: true };
+    }
+    return { name: call, text: `${call}(${args.join(', ')}) = ${answer}` };
+  }
+}
+
+function hypercallLine(access: Extract<Access, { op: 'hypercall' }>, answer: HypercallAnswer): Line {
+  const { nr, cmd, bytes } = access;
+  const ret = formatRet(answer.ret);
+  const isOk = answer.ret >= 0;
+  if (nr === HYPERCALL.physdevOp && cmd === PHYSDEVOP.getFreePirq) {
+    const got = isOk ? `pirq ${codec(PHYSDEV_GET_FREE_PIRQ).decode(answer.bytes).pirq}` : ret;
+    return { name: 'get_free_pirq', text: `get_free_pirq: ${got}`, isKey: true };
+  }
+  if (nr === HYPERCALL.physdevOp && cmd === PHYSDEVOP.irqStatusQuery)
+    return { name: 'irq_status_query', text: `irq_status_query ${codec(PHYSDEV_IRQ_STATUS_QUERY).decode(bytes).irq}: ${ret}` };
+  if (nr === HYPERCALL.physdevOp && cmd === PHYSDEVOP.eoi)
+    return { name: 'eoi', text: `eoi of pirq ${codec(PHYSDEV_EOI).decode(bytes).irq}: ${ret}` };
+  if (nr === HYPERCALL.eventChannelOp && cmd === EVTCHNOP.bindPirq) {
+    const { pirq } = codec(EVTCHN_BIND_PIRQ).decode(bytes);
+    const got = isOk ? `port ${codec(EVTCHN_BIND_PIRQ).decode(answer.bytes).port}` : ret;
+    return { name: 'bind_pirq', text: `bind_pirq ${pirq}: ${got}`, isKey: true };
+  }
+  if (nr === HYPERCALL.eventChannelOp && cmd === EVTCHNOP.close)
+    return { name: 'close', text: `close port ${codec(EVTCHN_CLOSE).decode(bytes).port}: ${ret}`, isKey: true };
+  return { name: `hypercall.${nr}`, text: `hypercall ${nr} command ${cmd}: ${ret}` };
+}
+
+function xenLine(event: HypervisorEvent): Line | undefined {
+  switch (event.kind) {
+    case 'interrupt': {
+      const whose = event.irq < 0 ? 'nobody’s' : `irq ${event.irq}`;
+      return { name: 'interrupt', text: `vector ${hex(event.vector, 2)} is ${whose}`, isKey: event.irq < 0 };
+    }
+    case 'event': {
+      const how = event.upcall ? ', upcall' : '';
+      return { name: 'event', text: `event channel port ${event.port} becomes pending${how}`, isKey: true };
+    }
+    case 'virtual':
+      return { name: 'virtual', text: `virtual APIC takes vector ${hex(event.vector, 2)}` };
+    case 'dropped':
+      return { name: 'dropped', text: `interrupt of pirq ${event.pirq} goes nowhere: ${event.why}`, isKey: true };
+    case 'blocked':
+      return { name: 'blocked', text: `message to ${hex(event.addressLo, 8)} is no interrupt`, isKey: true };
+    case 'domain-crash':
+      return { name: 'crash', text: `domain ${event.domid} is killed`, isKey: true };
+    case 'hypercall':
+      return undefined;
+  }
+}
