@@ -11,6 +11,8 @@ export class Arena {
   readonly #buffer: ArrayBuffer;
   readonly #words: Int32Array;
   readonly #labels: { at: number; label: string }[] = [];
+  /** Runs of words that count for identity, [from, to); undefined: all. */
+  #identity: [number, number][] | undefined;
   #used = 0;
 
   /** @param capacityBytes upper bound of all state together, rounded up to 8 */
@@ -48,18 +50,36 @@ export class Arena {
     this.#words.set(snapshot);
   }
 
-  /** 32-bit hash of all state (FNV-1a over words with a final mix); equal states hash alike. */
+  /**
+   * Leaves what `isName` says out of {@link hash} and {@link equals}: state that only names things (which vector an irq
+   * happens to have) or that others determine. Two states that differ in nothing else then count as equal, which is
+   * right only if they behave alike but for those names; who calls this must know. Snapshots keep everything.
+   */
+  excludeFromIdentity(isName: (label: string) => boolean): void {
+    const runs: [number, number][] = [];
+    for (const [i, { at, label }] of this.#labels.entries()) {
+      if (isName(label)) continue;
+      const from = at >> 2;
+      const to = (this.#labels[i + 1]?.at ?? this.#used) >> 2;
+      const last = runs.at(-1);
+      if (last && last[1] === from) last[1] = to;
+      else if (from < to) runs.push([from, to]);
+    }
+    this.#identity = runs;
+  }
+
+  /** 32-bit hash of the state; equal states hash alike. Four lanes of FNV-1a over words, then a mix. */
   hash(seed = 0x811c9dc5): number {
-    const words = this.#words;
     let h = seed | 0;
-    for (let i = 0, n = this.#used >> 2; i < n; i++) h = Math.imul(h ^ words[i], 0x01000193) ^ (h >>> 15);
+    for (const [from, to] of this.#identity ?? [[0, this.#used >> 2]]) h = hashWords(this.#words, from, to, h);
     h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
     return h ^ (h >>> 13);
   }
 
   equals(snapshot: Int32Array): boolean {
     const words = this.#words;
-    for (let i = 0; i < snapshot.length; i++) if (words[i] !== snapshot[i]) return false;
+    for (const [from, to] of this.#identity ?? [[0, snapshot.length]])
+      for (let i = from; i < to; i++) if (words[i] !== snapshot[i]) return false;
     return true;
   }
 
@@ -84,4 +104,24 @@ export class Arena {
     this.#used = end;
     return at;
   }
+}
+
+function hashWords(words: Int32Array, from: number, to: number, seed: number): number {
+  let a = seed;
+  let b = seed ^ 0x9e3779b9;
+  let c = seed ^ 0x85ebca6b;
+  let d = seed ^ 0xc2b2ae35;
+  let i = from;
+  for (; i + 3 < to; i += 4) {
+    a = Math.imul(a ^ words[i], 0x01000193);
+    b = Math.imul(b ^ words[i + 1], 0x01000193);
+    c = Math.imul(c ^ words[i + 2], 0x01000193);
+    d = Math.imul(d ^ words[i + 3], 0x01000193);
+    a ^= a >>> 15;
+    b ^= b >>> 15;
+    c ^= c >>> 15;
+    d ^= d >>> 15;
+  }
+  for (; i < to; i++) a = Math.imul(a ^ words[i], 0x01000193) ^ (a >>> 15);
+  return Math.imul(a, 0x85ebca6b) ^ Math.imul(b, 0x27d4eb2f) ^ Math.imul(c, 0x165667b1) ^ Math.imul(d, 0x9e3779b1);
 }

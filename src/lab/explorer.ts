@@ -5,6 +5,11 @@ import type { ControllerState, World } from './world.ts';
 export interface ExploreOptions {
   /** Choices carried out before exploration begins. */
   prefix?: readonly number[];
+  /**
+   * The tasks are alike and stand alike at the beginning, so only interleavings in which they take their first steps in
+   * order are walked, and counts and outcomes are those of all their permutations.
+   */
+  isSymmetric?: boolean;
   /** Give up beyond this many states; the result then says `complete: false`. */
   maxStates?: number;
   /** Called after every layer of the state graph. */
@@ -18,7 +23,7 @@ export interface Exploration {
   interleavings: bigint;
   states: number;
   transitions: number;
-  /** Interleavings by how their controllers ended, one letter each (g, s, f), e.g. `ggf`. */
+  /** Interleavings by how their controllers ended, one letter each (g, d, f), e.g. `ggf`. */
   outcomes: Map<string, bigint>;
   /** Invariants seen broken, and in how many distinct states. */
   violations: Map<string, number>;
@@ -26,7 +31,7 @@ export interface Exploration {
   witnesses: Map<string, number[]>;
 }
 
-const LETTER: Record<ControllerState, string> = { good: 'g', slow: 's', failed: 'f' };
+const LETTER: Record<ControllerState, string> = { good: 'g', degraded: 'd', failed: 'f' };
 
 /** One state of a layer: shared state, where each task stands, how many paths lead here, and the best of them. */
 interface State {
@@ -51,7 +56,7 @@ interface Path {
  * the sum of those through its predecessors, exact as bigint.
  */
 export function explore(world: World, stepper: Stepper, options: ExploreOptions = {}): Exploration {
-  const { prefix = [], maxStates = 2_000_000, onProgress } = options;
+  const { prefix = [], isSymmetric = false, maxStates = 2_000_000, onProgress } = options;
   const result: Exploration = {
     complete: true,
     interleavings: 0n,
@@ -73,7 +78,9 @@ export function explore(world: World, stepper: Stepper, options: ExploreOptions 
     for (const state of layer) {
       const running = state.positions.flatMap((position, task) => (stepper.isDone(task, position) ? [] : [task]));
       if (running.length === 0) finish(world, state, result, bestEnds);
+      const firstIdle = isSymmetric ? state.positions.findIndex((position) => position.steps === 0) : -1;
       for (const task of running) {
+        if (firstIdle >= 0 && task > firstIdle && state.positions[task].steps === 0) continue;
         world.arena.restore(state.shared);
         const moved = stepper.step(task, state.positions[task]);
         const broken = world.takeViolations();
@@ -91,7 +98,33 @@ export function explore(world: World, stepper: Stepper, options: ExploreOptions 
     layer = next.states;
   }
   for (const [outcome, path] of bestEnds) result.witnesses.set(outcome, choicesOf(path));
-  return result;
+  return isSymmetric ? overAllNames(result, positions.length) : result;
+}
+
+/** What all ways to name alike tasks make of what one way has found; a witness is renamed with its outcome. */
+function overAllNames(result: Exploration, tasks: number): Exploration {
+  const outcomes = new Map<string, bigint>();
+  const witnesses = new Map<string, number[]>();
+  let interleavings = 0n;
+  for (const names of permutations(Array.from({ length: tasks }, (_, i) => i))) {
+    for (const [outcome, paths] of result.outcomes) {
+      const renamed = names.map((name) => outcome[name]).join('');
+      outcomes.set(renamed, (outcomes.get(renamed) ?? 0n) + paths);
+      interleavings += paths;
+      const choices = result.witnesses.get(outcome);
+      if (choices && !witnesses.has(renamed))
+        witnesses.set(
+          renamed,
+          choices.map((task) => names.indexOf(task)),
+        );
+    }
+  }
+  return { ...result, interleavings, outcomes, witnesses };
+}
+
+function permutations(items: readonly number[]): number[][] {
+  if (items.length <= 1) return [[...items]];
+  return items.flatMap((first, i) => permutations(items.toSpliced(i, 1)).map((rest) => [first, ...rest]));
 }
 
 /** The states reached by one more step, each kept once. */

@@ -49,6 +49,15 @@ const SHARED_INFO_ADDRESS = 0xfeff_f000;
 const FIRST_RAM_ADDRESS = 0x1000_0000;
 const RAM_STRIDE = 0x0100_0000;
 const GUEST_TABLE_BASE = 0xf100_0000;
+/**
+ * State in which two machines may differ and yet behave alike: which host vector an irq has (and so the message in the
+ * device, and where the search goes on), the order of a vCPU's list of pirq ports, and what a port's peer is, which the
+ * pirq records tell as well.
+ */
+const NAMES =
+  /^xen\.(irq\.vector|vectors|vectorCursor|msi\.message\w+|dom\d+\.port\.(next|prev|first)PirqPort|dom\d+\.port\.peer)$|\.msix\.table$/;
+/** Enough for a driver to see that reads work. */
+const NAMESPACE_BYTES = 1 << 16;
 /** Highest event channel port: small, so that states are. */
 const MAX_PORT = 255;
 
@@ -119,7 +128,7 @@ export class Machine implements World {
       bus: this.#bus,
       gsis: options.gsis,
       nrIrqs: options.gsis + Math.max(64, 2 * options.extraGuestIrqs),
-      extraGuestIrqs: options.extraGuestIrqs,
+      extraDomU: options.extraGuestIrqs,
       maxDevices: options.controllers,
       arena: this.arena,
       trace: (event) => this.#narrator.xen(event),
@@ -140,6 +149,7 @@ export class Machine implements World {
     );
     const bdfs = this.slots.map((slot) => slot.guestBdf);
     this.run(-1, boot(this.guest, { bdfs, gsis: options.bootGsis ?? [] }));
+    this.arena.excludeFromIdentity((label) => NAMES.test(label));
   }
 
   /** Runs a task to its end, as controller `task` (−1: nobody). */
@@ -331,7 +341,7 @@ export class Machine implements World {
     const fn = createNvmeFunction({
       spec,
       queuePairs: vectors,
-      namespaces: [new MemoryNamespace(8)],
+      namespaces: [new MemoryNamespace(NAMESPACE_BYTES)],
       arena: this.arena,
       dma: this.ram,
     });

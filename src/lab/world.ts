@@ -1,8 +1,8 @@
 import type { Arena } from '../core/index.ts';
 import type { Access, Answer } from '../guest/access.ts';
 
-/** How a controller ended: every vector reaches its own handler; up, but some vector is deaf or misrouted; not up. */
-export type ControllerState = 'good' | 'slow' | 'failed';
+/** How a controller ended: every vector reaches its own handler; up, but some vector is deaf, misrouted or missing; not up. */
+export type ControllerState = 'good' | 'degraded' | 'failed';
 
 /**
  * What tasks run in: answers their accesses and carries all shared state in its arena. The explorer knows nothing else
