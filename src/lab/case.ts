@@ -1,5 +1,5 @@
 import { UsageError } from '../core/index.ts';
-import { getKernelProfile, type Grain, type KernelProfile, type Task, unload, WORKLOADS } from '../guest/index.ts';
+import { type Grain, getKernelProfile, type KernelProfile, type Task, unload, WORKLOADS } from '../guest/index.ts';
 import { builtinDump, parseDump } from '../pci/dump/index.ts';
 import type { FunctionSpec } from '../pci/index.ts';
 import { type DeviceModelProfile, deviceModel } from '../xen/device-model/index.ts';

@@ -1,7 +1,7 @@
 import { ones, UsageError, type Width } from '../core/index.ts';
 import type { BarSpec, EmulatedFunction } from '../pci/index.ts';
-import type { HostBus } from '../xen/host-bus.ts';
 import type { HostRegion } from '../xen/device-model/index.ts';
+import type { HostBus } from '../xen/host-bus.ts';
 
 /** Where the host's firmware starts to place memory BARs. */
 const FIRST_BAR_ADDRESS = 0xf000_0000;
@@ -66,7 +66,8 @@ export class FunctionBus implements HostBus {
   #decode(address: number): { slot: HostSlot; region: HostRegion } | undefined {
     for (const slot of this.slots)
       for (const region of slot.regions)
-        if (region.base > 0 && address >= region.base && address < region.base + region.sizeBytes) return { slot, region };
+        if (region.base > 0 && address >= region.base && address < region.base + region.sizeBytes)
+          return { slot, region };
     return undefined;
   }
 }

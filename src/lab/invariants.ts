@@ -95,7 +95,7 @@ function deviceMessage(machine: Machine, slot: Slot, entry: number): MsiMessage 
   const { mode } = machine.records.device(slot.guestBdf);
   const { msix, msi } = slot.model;
   if (mode === MSI_MODE.msix && msix?.enabled) return msix.entryMessage(entry);
-  if (mode === MSI_MODE.msi && msi && msi.flags & MSI_ENABLE) return msi;
+  if (mode === MSI_MODE.msi && msi && msi.flags & MSI_ENABLE) return msi.message;
   return undefined;
 }
 

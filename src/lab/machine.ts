@@ -9,8 +9,8 @@ import {
   CONTROLLER_STATE,
   type Guest,
   handleUpcall,
-  KernelRecords,
   type KernelProfile,
+  KernelRecords,
   type NvmeController,
   nvmeMemory,
   QUEUE_FLAG,
@@ -30,7 +30,12 @@ import {
   PHYSDEVOP,
   XEN_DOMCTL,
 } from '../xen/abi/index.ts';
-import { BusHostFunction, type DeviceModelProfile, HypercallToolstack, PassthroughDevice } from '../xen/device-model/index.ts';
+import {
+  BusHostFunction,
+  type DeviceModelProfile,
+  HypercallToolstack,
+  PassthroughDevice,
+} from '../xen/device-model/index.ts';
 import { Hypervisor, type XenProfile } from '../xen/index.ts';
 import { FunctionBus } from './function-bus.ts';
 import { GuestRam } from './guest-ram.ts';
@@ -199,7 +204,8 @@ export class Machine implements World {
     const ran: string[] = [];
     for (const [i, s] of this.slots.entries())
       for (let q = 0; q < this.#queues(s); q++)
-        if (this.records.queue(s.guestBdf, q).flags & (QUEUE_FLAG.interrupted | QUEUE_FLAG.spurious)) ran.push(`${i}.${q}`);
+        if (this.records.queue(s.guestBdf, q).flags & (QUEUE_FLAG.interrupted | QUEUE_FLAG.spurious))
+          ran.push(`${i}.${q}`);
     return ran;
   }
 

@@ -65,7 +65,8 @@ export class Narrator {
       mapPirqMsi: (request) =>
         tell(
           () => inner.mapPirqMsi(request),
-          ({ rc, pirq }) => `map pirq ${request.pirq} for ${entry(request.entry)}: ${rc < 0 ? formatRet(rc) : `pirq ${pirq}`}`,
+          ({ rc, pirq }) =>
+            `map pirq ${request.pirq} for ${entry(request.entry)}: ${rc < 0 ? formatRet(rc) : `pirq ${pirq}`}`,
         ),
       updateMsiIrq: (binding) =>
         tell(
@@ -104,7 +105,10 @@ export class Narrator {
       case 'store':
         return { name: 'store', text: `store ${hex(access.address, 8)} := ${hex(access.value, 8)}` };
       case 'update':
-        return { name: 'update', text: `update ${hex(access.address, 8)} & ~${hex(access.clear)} | ${hex(access.set)}` };
+        return {
+          name: 'update',
+          text: `update ${hex(access.address, 8)} & ~${hex(access.clear)} | ${hex(access.set)}`,
+        };
       case 'hypercall':
         return hypercallLine(access, answer as HypercallAnswer);
       case 'kernel':
@@ -177,7 +181,10 @@ function hypercallLine(access: Extract<Access, { op: 'hypercall' }>, answer: Hyp
     return { name: 'get_free_pirq', text: `get_free_pirq: ${got}`, isKey: true };
   }
   if (nr === HYPERCALL.physdevOp && cmd === PHYSDEVOP.irqStatusQuery)
-    return { name: 'irq_status_query', text: `irq_status_query ${codec(PHYSDEV_IRQ_STATUS_QUERY).decode(bytes).irq}: ${ret}` };
+    return {
+      name: 'irq_status_query',
+      text: `irq_status_query ${codec(PHYSDEV_IRQ_STATUS_QUERY).decode(bytes).irq}: ${ret}`,
+    };
   if (nr === HYPERCALL.physdevOp && cmd === PHYSDEVOP.eoi)
     return { name: 'eoi', text: `eoi of pirq ${codec(PHYSDEV_EOI).decode(bytes).irq}: ${ret}` };
   if (nr === HYPERCALL.eventChannelOp && cmd === EVTCHNOP.bindPirq) {

@@ -96,7 +96,7 @@ export class ToyHost implements World {
       if (state === CONTROLLER_STATE.failed) return 'failed';
       for (let entry = 0; entry < vectors; entry++) {
         const irq = this.#irqReached(device, entry);
-        if (irq === undefined || irq.bdf !== bdf || irq.entry !== entry) return 'slow';
+        if (irq === undefined || irq.bdf !== bdf || irq.entry !== entry) return 'degraded';
       }
       return 'good';
     });
