@@ -276,9 +276,9 @@ export class Machine implements World {
   #write({ bdf, region, offset, width, value }: Extract<Access, { op: 'write' }>): void {
     const slot = this.#slotAt(bdf);
     if (!slot) return;
-    if (region === CONFIG_REGION) return slot.model.writeConfig(offset, width, value);
-    const inTable = slot.model.tableOffset(region, offset);
-    if (inTable >= 0) slot.model.writeTable(inTable, value);
+    const inTable = region === CONFIG_REGION ? -1 : slot.model.tableOffset(region, offset);
+    if (region === CONFIG_REGION) slot.model.writeConfig(offset, width, value);
+    else if (inTable >= 0) slot.model.writeTable(inTable, value);
     else slot.fn.writeBar(region, offset, width, value);
   }
 

@@ -40,10 +40,10 @@ export class Narrator {
   }
 
   message(slot: Slot, effect: Extract<Effect, { kind: 'message' }>, action: () => void): void {
-    if (!this.trace) return action();
     const words = `${hex(effect.addressLo, 8)} ${hex(effect.addressHi)} ${hex(effect.data, 4)}`;
     const text = `${this.#name(slot.guestBdf)} signals vector ${effect.vector}: host message ${words}`;
-    this.trace.around('device', action, () => ({ name: 'message', text, isKey: true }));
+    if (this.trace) this.trace.around('device', action, () => ({ name: 'message', text, isKey: true }));
+    else action();
   }
 
   xen(event: HypervisorEvent): void {
