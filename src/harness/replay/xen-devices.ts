@@ -1,4 +1,4 @@
-import { ones, readLe, type Width, writeLe } from '../../core/index.ts';
+import { Arena, ones, readLe, type Width, writeLe } from '../../core/index.ts';
 import type { HostBus } from '../../xen/index.ts';
 
 /** A device as the header of a hypercall trace describes it. */
@@ -16,7 +16,6 @@ const MSI_POS = 0x50;
 const MSIX_POS = 0x70;
 const TABLE_OFFSET = 0x2000;
 const PBA_OFFSET = 0x3000;
-const BAR_SIZE = 0x10000;
 const MSIX_MASKALL = 0x4000;
 
 /** What became of an attempt to send a message. */
@@ -26,8 +25,8 @@ export const SENT = { noDevice: -1, noMessage: 0, masked: 1, sent: 2 } as const;
 export class RecordedDevices implements HostBus {
   readonly #devices = new Map<number, Device>();
 
-  constructor(devices: readonly RecordedDevice[]) {
-    for (const d of devices) this.#devices.set(d.sbdf, new Device(d));
+  constructor(devices: readonly RecordedDevice[], arena = new Arena()) {
+    for (const d of devices) this.#devices.set(d.sbdf, new Device(d, arena));
   }
 
   isPresent(sbdf: number): boolean {
@@ -50,12 +49,12 @@ export class RecordedDevices implements HostBus {
 
   readMmio(address: number): number {
     const found = this.#at(address);
-    return found ? readLe(found.device.memory, found.offset, 4) : 0xffffffff;
+    return found ? readLe(found.device.table, found.offset, 4) : 0xffffffff;
   }
 
   writeMmio(address: number, value: number): void {
     const found = this.#at(address);
-    if (found) writeLe(found.device.memory, found.offset, 4, value);
+    if (found) writeLe(found.device.table, found.offset, 4, value);
   }
 
   /** Plain MSI vectors that Xen has granted the device (Multiple Message Enable). */
@@ -68,18 +67,15 @@ export class RecordedDevices implements HostBus {
   isMasked(sbdf: number, msix: boolean, vector: number): boolean {
     const device = this.#devices.get(sbdf);
     if (!device) return true;
-    const { config, memory } = device;
-    if (msix)
-      return (
-        (readLe(config, MSIX_POS + 2, 2) & MSIX_MASKALL) !== 0 || (memory[TABLE_OFFSET + 16 * vector + 12] & 1) !== 0
-      );
+    const { config, table } = device;
+    if (msix) return (readLe(config, MSIX_POS + 2, 2) & MSIX_MASKALL) !== 0 || (table[16 * vector + 12] & 1) !== 0;
     return device.spec.maskable && ((readLe(config, MSI_POS + 16, 4) >>> vector) & 1) !== 0;
   }
 
   #at(address: number): { device: Device; offset: number } | undefined {
     for (const device of this.#devices.values()) {
-      const offset = address - device.spec.bar;
-      if (offset >= 0 && offset + 4 <= BAR_SIZE) return { device, offset };
+      const offset = address - device.spec.bar - TABLE_OFFSET;
+      if (offset >= 0 && offset + 4 <= device.table.length) return { device, offset };
     }
     return undefined;
   }
@@ -87,13 +83,15 @@ export class RecordedDevices implements HostBus {
 
 class Device {
   readonly spec: RecordedDevice;
-  readonly config = new Uint8Array(256);
+  readonly config: Uint8Array;
   readonly writable = new Uint8Array(256);
-  /** BAR 0. */
-  readonly memory = new Uint8Array(BAR_SIZE);
+  /** The MSI-X table, all of BAR 0 that matters. */
+  readonly table: Uint8Array;
 
-  constructor(spec: RecordedDevice) {
+  constructor(spec: RecordedDevice, arena: Arena) {
     this.spec = spec;
+    this.config = arena.bytes(256, `device.${spec.sbdf}.config`);
+    this.table = arena.bytes(16 * spec.msix_entries, `device.${spec.sbdf}.table`);
     const set = (offset: number, width: Width, value: number, writable = 0) => {
       writeLe(this.config, offset, width, value);
       writeLe(this.writable, offset, width, writable);
@@ -110,8 +108,7 @@ class Device {
       set(MSIX_POS + 4, 4, TABLE_OFFSET);
       set(MSIX_POS + 8, 4, PBA_OFFSET);
       next = MSIX_POS;
-      for (let entry = 0; entry < spec.msix_entries; entry++)
-        writeLe(this.memory, TABLE_OFFSET + 16 * entry + 12, 4, 1);
+      for (let entry = 0; entry < spec.msix_entries; entry++) writeLe(this.table, 16 * entry + 12, 4, 1);
     }
     if (spec.msi_vectors) {
       const control = (Math.log2(spec.msi_vectors) << 1) | 0x80 | (spec.maskable ? 0x100 : 0);
