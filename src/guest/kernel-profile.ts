@@ -26,6 +26,7 @@ export interface KernelProfile {
   readonly nvmeChecksStatus: boolean;
   readonly nvmeEnablesTwice: boolean;
   readonly nvmeIdentifyFirst: boolean;
+  readonly nvmeFreesFirst: boolean;
   readonly nvmeAdminDepth: number;
   readonly nvmeIoDepth: number;
   readonly nvmeConcurrentProbe: boolean;
@@ -124,6 +125,11 @@ export const SWITCHES: Record<SwitchName, SwitchSpec> = {
     accepts: 'boolean',
     source: '§3.2 drivers/nvme/host/core.c nvme_init_identify, since Xenial 4.4',
   },
+  nvmeFreesFirst: {
+    what: 'on removal the handlers are given back before the queues are deleted and the controller is shut down',
+    accepts: 'boolean',
+    source: 'drivers/nvme/host/pci.c nvme_dev_disable: nvme_suspend_queue first up to 4.19, last in 5.15',
+  },
   nvmeAdminDepth: {
     what: 'entries of the admin queues',
     accepts: [2, 4096, 'range'],
@@ -159,6 +165,7 @@ const LINUX_3_13: KernelProfile = {
   nvmeChecksStatus: false,
   nvmeEnablesTwice: false,
   nvmeIdentifyFirst: false,
+  nvmeFreesFirst: true,
   nvmeAdminDepth: 64,
   nvmeIoDepth: 1024,
   nvmeConcurrentProbe: false,
@@ -189,6 +196,7 @@ const LINUX_6_1: KernelProfile = {
   nvmeOwnVectors: true,
   nvmeTimeoutPolls: true,
   nvmeEnablesTwice: true,
+  nvmeFreesFirst: false,
   nvmeAdminDepth: 32,
 };
 

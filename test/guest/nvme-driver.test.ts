@@ -299,6 +299,33 @@ describe('unload', () => {
     expect(b.devices.get(BDF)!.read(7, 0x42, 2)).toBe(0x40);
   });
 
+  test.each([
+    ['linux-4.4.0-59', ['close', 'delete', 'close', 'shutdown']],
+    ['linux-6.1', ['delete', 'shutdown', 'close', 'close']],
+  ])('%s: handlers, queues and controller in the order of its time', (kernel, expected) => {
+    const b = bench();
+    b.run(probe(guest(kernel), CONTROLLER));
+    b.accesses.length = 0;
+    b.takeTrace();
+    b.run(unload(guest(kernel), CONTROLLER));
+    const events = b.takeTrace().flatMap((line) => {
+      if (line.startsWith('close')) return ['close'];
+      if (line === 'W bar0+14 0x464001') return ['shutdown'];
+      return /^W bar0\+1000 /.test(line) ? ['delete'] : [];
+    });
+    expect(events.filter((e, i) => e !== 'delete' || events[i - 1] !== 'delete')).toEqual(expected);
+  });
+
+  test('a dead controller gets no commands any more', () => {
+    const b = bench();
+    b.run(probe(guest('linux-6.1'), CONTROLLER));
+    b.devices.get(BDF)!.write(0, 0x1c, 4, 3);
+    b.takeTrace();
+    b.run(unload(guest('linux-6.1'), CONTROLLER));
+    expect(b.takeTrace().filter((line) => line.startsWith('W bar0'))).toEqual([]);
+    expect(b.records.irqs()).toEqual([]);
+  });
+
   test('of a driver that was never loaded does nothing', () => {
     const b = bench();
     b.run(unload(guest('linux-6.1'), CONTROLLER));

@@ -17,6 +17,12 @@ export function* isPresent(guest: Guest, bdf: number): Task<boolean> {
   return !guest.profile.nvmeChecksStatus || (yield* readBar(bdf, 0, NVME.csts)) !== CSTS.gone;
 }
 
+/** True while the controller can still be talked to: there, ready, no fatal error. nvme_dev_disable */
+export function* isAlive(bdf: number): Task<boolean> {
+  const status = yield* readBar(bdf, 0, NVME.csts);
+  return status !== CSTS.gone && (status & (CSTS.rdy | CSTS.cfs)) === CSTS.rdy;
+}
+
 /**
  * Resets the controller, gives it the admin queues and enables it; true if it got ready. nvme_configure_admin_queue,
  * nvme_disable_ctrl, nvme_enable_ctrl

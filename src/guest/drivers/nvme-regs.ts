@@ -13,7 +13,7 @@ export const NVME = {
 
 /** Capability fields: the first three in the low half, the others in the high half. NVMe 1.4 §3.1.1, 2.0 §3.1.3.1 */
 export const CAP = { mqes: 0xffff, timeoutShift: 24, nssrs: 1 << 4, dstrd: 0xf, crwms: 1 << 27 } as const;
-export const CSTS = { rdy: 1, shst: 0xc, shutdownComplete: 0x8, nssro: 0x10, gone: 0xffffffff } as const;
+export const CSTS = { rdy: 1, cfs: 2, shst: 0xc, shutdownComplete: 0x8, nssro: 0x10, gone: 0xffffffff } as const;
 
 /** Entries of 64 and 16 bytes, pages of 4 KiB, round robin; with EN, and with a normal shutdown asked for. */
 export const CC = { off: 0, configured: 0x00460000, enabled: 0x00460001, shutdown: 0x00464001 } as const;

@@ -6,7 +6,7 @@ import { allocIrqVectors, freeIrqVectors, irqVector } from '../irq-vectors.ts';
 import { log } from '../log.ts';
 import { groupStep, kernel } from '../ops.ts';
 import { disableDevice, enableDevice } from '../pci-core.ts';
-import { enableController, identify, isPresent, negotiateQueues, shutdownController } from './nvme-admin.ts';
+import { enableController, identify, isAlive, isPresent, negotiateQueues, shutdownController } from './nvme-admin.ts';
 import { type NvmeController, nvmeMemory } from './nvme-layout.ts';
 import { execute, initQueue } from './nvme-queue.ts';
 import { command, createCq, createSq, OPCODE } from './nvme-regs.ts';
@@ -82,20 +82,29 @@ export function* startQueues(guest: Guest, controller: NvmeController, place: st
   yield* kernel('controller.state=', bdf, yield* outcome(bdf));
 }
 
-/** nvme_remove: queues, handlers, controller, vectors, device, in whatever state the driver left them. */
+/**
+ * nvme_remove: queues, handlers, controller, vectors, device, in whatever state the driver left them. A controller that
+ * is dead gets no more commands. Linux drivers/nvme/host/pci.c nvme_dev_disable
+ */
 export function* remove(guest: Guest, controller: NvmeController, place: string): Task<void> {
   const { bdf } = controller;
   if ((yield* kernel('controller.state', bdf)) === CONTROLLER_STATE.unbound) return;
+  const { nvmeFreesFirst } = guest.profile;
   const last = nvmeMemory(guest.profile, controller).queues.length - 1;
-  for (let q = last; q >= 1; q--) {
-    yield* deleteQueue(guest, bdf, q, OPCODE.deleteSq);
-    yield* deleteQueue(guest, bdf, q, OPCODE.deleteCq);
+  if (nvmeFreesFirst) {
+    for (let q = last; q >= 1; q--) yield* freeIrq(guest, bdf, q);
+    yield* groupStep(`${place}.queues`);
   }
-  yield* groupStep(`${place}.handlers`);
-  for (let q = last; q >= 1; q--) yield* freeIrq(guest, bdf, q);
+  if (yield* isAlive(bdf))
+    for (const opcode of [OPCODE.deleteSq, OPCODE.deleteCq])
+      for (let q = last; q >= 1; q--) yield* deleteQueue(guest, bdf, q, opcode);
   yield* groupStep(`${place}.shutdown`);
-  yield* shutdownController(bdf);
-  yield* freeIrq(guest, bdf, 0);
+  if (nvmeFreesFirst) yield* freeIrq(guest, bdf, 0);
+  if (yield* isAlive(bdf)) yield* shutdownController(bdf);
+  if (!nvmeFreesFirst) {
+    yield* groupStep(`${place}.handlers`);
+    for (let q = last; q >= 0; q--) yield* freeIrq(guest, bdf, q);
+  }
   yield* groupStep(`${place}.off`);
   yield* freeIrqVectors(guest.profile, bdf, place);
   yield* groupStep(`${place}.device`);
