@@ -25,5 +25,8 @@ export const NVM = {
 /** NVM commands that may change the contents of blocks. */
 export const CHANGES_BLOCKS: ReadonlySet<number> = new Set([NVM.write, NVM.writeZeroes, NVM.datasetManagement]);
 
+/** NVM commands that name their first block in dwords 10 and 11. */
+export const NAMES_BLOCK: ReadonlySet<number> = new Set([NVM.write, NVM.read, NVM.compare, NVM.writeZeroes]);
+
 /** Namespace identifier that stands for all namespaces, or for none in particular. NVMe 1.4 §6.1. */
 export const ALL_NAMESPACES = 0xffffffff;

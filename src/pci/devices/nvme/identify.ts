@@ -21,6 +21,7 @@ export function identify(ctx: Context, req: Request): number {
     case 0x00:
       if (!present) return STATUS.invalidNamespaceOrFormat;
       fillNamespace(page, namespaces[req.nsid - 1]);
+      page.set(eui64(ctx, req.nsid), 120);
       break;
     case 0x01:
       fillController(ctx, page);

@@ -1,4 +1,5 @@
 import { writeLe } from '../../../core/index.ts';
+import { NAMES_BLOCK } from './commands.ts';
 import { type Context, fail, logError, NO_COMMAND, pageSize, type Request } from './context.ts';
 import { raiseEvent } from './events.ts';
 import { address64 } from './prp.ts';
@@ -80,7 +81,7 @@ export function complete(ctx: Context, req: Pick<Request, 'sqid' | 'cid' | 'resu
 /** Completes a command that was executed, with an entry in the error log if it failed. */
 export function finish(ctx: Context, req: Request, status: number): number {
   if (isLogged(status)) {
-    const block = req.sqid === 0 ? [0, 0] : [req.cdw[10], req.cdw[11]];
+    const block = req.sqid !== 0 && NAMES_BLOCK.has(req.opcode) ? [req.cdw[10], req.cdw[11]] : [0, 0];
     logError(ctx, req.sqid | (req.cid << 16), statusField(status) << 1, req.nsid, block[0], block[1]);
   }
   return complete(ctx, req, status);

@@ -43,6 +43,7 @@ describe('identify', () => {
     const id = (nsid: number) => text(driver.identify(3, nsid).data, 4, 8);
     expect(driver.identify(3, 1).data.getUint16(0, true)).toBe(0x0801);
     expect(id(1)).not.toBe(id(2));
+    expect(text(driver.identify(0, 2).data, 120, 8)).toBe(id(2));
     expect(driver.identify(3, 3).status).toBe(STATUS.invalidNamespaceOrFormat);
   });
 

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ADMIN, MemoryNamespace, NVM } from '../../../../src/pci/devices/nvme/index.ts';
+import { layOut, type PrpLayout } from './prp-layout.ts';
 import { QEMU_RAM_BASE, QemuNvme, whyNoQemu } from './qemu.ts';
 import { setUp } from './setup.ts';
 import { type Command, ToyDriver } from './toy-driver.ts';
@@ -181,6 +183,33 @@ const CASES: Record<string, Case> = {
     const list = d.allocate();
     for (let i = 0; i < 3; i++) d.ram.view.setUint32(list + 8 * i, d.allocate() + (i === 1 ? 8 : 0), true);
     return io(d, { prp2: list, cdw12: 31 });
+  },
+  'data through PRP lists, chained and not': (d) => {
+    d.createPair(1);
+    const take = () => d.allocate();
+    const sums: string[] = [];
+    // length, offset in the first page, slots in the first list page
+    for (const [length, offset, slots] of [
+      [12288, 0, 512],
+      [16384, 4, 3],
+      [20480, 4092, 1],
+      [24576, 2048, 2],
+    ]) {
+      const run = (opcode: number, l: PrpLayout) => io(d, { opcode, ...l, cdw12: length / 512 - 1 });
+      const from = layOut(d.ram, PAGE, length, offset, slots, take);
+      from.segments.forEach((s, i) => {
+        for (let k = 0; k < s.length; k++) d.ram.bytes[s.address + k] = (k * 31) ^ i;
+      });
+      const to = layOut(d.ram, PAGE, length, (offset + 512) % PAGE, slots === 1 ? 4 : slots - 1, take);
+      if (run(NVM.write, from) !== '0' || run(NVM.read, to) !== '0') throw new Error(`${length} at ${offset} failed`);
+      for (const s of to.segments)
+        sums.push(
+          createHash('sha1')
+            .update(d.ram.bytes.subarray(s.address, s.address + s.length))
+            .digest('hex'),
+        );
+    }
+    return sums;
   },
   'compare, write zeroes, deallocate, flush': (d) => {
     d.createPair(1);
