@@ -1,3 +1,4 @@
+import type { Layout } from '../../layout.ts';
 import type { ParsedFunction } from '../function.ts';
 
 /**
@@ -18,5 +19,10 @@ export interface Finding {
   source: string;
 }
 
+/** What a rule looks at: the function as dumped, and as the model's register tables see it. */
+export interface LintedFunction extends ParsedFunction {
+  layout: Layout;
+}
+
 /** A rule looks at one function and reports what it does not like. It never refuses a device. */
-export type LintRule = (fn: ParsedFunction, report: (finding: Finding) => void) => void;
+export type LintRule = (fn: LintedFunction, report: (finding: Finding) => void) => void;

@@ -3,10 +3,6 @@ import { decodeBar, findTold } from '../bars.ts';
 import { capabilityPointerAt, headerLayout } from '../capabilities.ts';
 import type { LintRule } from './finding.ts';
 
-/** Bit 7 was stepping control up to PCI 2.2. */
-const COMMAND_RESERVED = 0xf800;
-/** Bit 0 is Immediate Readiness from PCIe 4.0 on. */
-const STATUS_RESERVED = 0x0006;
 const BAR_COUNT = [6, 2, 1];
 
 /** Identity, class, header layout, pin, and bits that have no meaning. */
@@ -39,24 +35,7 @@ export const lintHeader: LintRule = ({ dumped: image, format, domain }, report) 
       'PCI-PCI Bridge 1.2 §3.2.4.4',
     );
 
-  const command = readLe(image, 0x04, 2);
-  if (command & COMMAND_RESERVED)
-    add(
-      'warning',
-      'reserved',
-      0x04,
-      `reserved bits ${hex(command & COMMAND_RESERVED, 4)} of Command are set`,
-      'PCI 3.0 §6.2.2',
-    );
   const status = readLe(image, 0x06, 2);
-  if (status & STATUS_RESERVED)
-    add(
-      'warning',
-      'reserved',
-      0x06,
-      `reserved bits ${hex(status & STATUS_RESERVED, 4)} of Status are set`,
-      'PCI 3.0 §6.2.3',
-    );
   if (((status >> 9) & 3) === 3) add('warning', 'reserved', 0x06, 'DEVSEL timing 3 is reserved', 'PCI 3.0 §6.2.3');
   if (layout <= 2 && image[0x3d] > 4)
     add('warning', 'interrupt-pin', 0x3d, `interrupt pin ${image[0x3d]} is none of INTA to INTD`, 'PCI 3.0 §6.2.4');
@@ -122,7 +101,6 @@ export const lintBars: LintRule = ({ dumped: image, spec, told }, report) => {
     const decoded = decodeBar(image, bar, count);
     if (!decoded) continue;
     const spot = spec.bars.find((b) => b.bar === bar);
-    if (decoded.kind === 'io' && low & 2) add('warning', 'reserved', at, `reserved bit 1 of I/O BAR ${bar} is set`);
     if (!(low & 1) && (low & 6) === 6) add('error', 'bar-type', at, `BAR ${bar} has memory type 3, which is reserved`);
     if (!(low & 1) && (low & 6) === 4 && decoded.kind !== 'mem64')
       add('error', 'bar-type', at, `BAR ${bar} is a 64-bit BAR without room for its upper half`);

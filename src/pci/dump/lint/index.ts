@@ -1,3 +1,4 @@
+import { compileLayout } from '../../layout.ts';
 import type { ParsedFunction } from '../function.ts';
 import { lintExpress } from './express.ts';
 import type { Finding, LintRule } from './finding.ts';
@@ -11,7 +12,8 @@ const RULES: LintRule[] = [lintHeader, lintBars, lintLists, lintMsi, lintMsix, l
 /** Everything odd about a dumped function, by offset. Odd hardware exists: a finding refuses nothing. */
 export function lintFunction(fn: ParsedFunction): Finding[] {
   const findings: Finding[] = [];
-  for (const rule of RULES) rule(fn, (finding) => findings.push(finding));
+  const linted = { ...fn, layout: compileLayout(fn.spec, 'spec') };
+  for (const rule of RULES) rule(linted, (finding) => findings.push(finding));
   return findings.sort((a, b) => a.at - b.at);
 }
 

@@ -1,7 +1,6 @@
 import { hex } from '../../../core/index.ts';
 import type { BarSpec } from '../../spec.ts';
 import { type MsixGeometry, msiGeometry, msixGeometry } from '../capabilities.ts';
-import { capabilityLength } from '../lengths.ts';
 import type { Finding, LintRule } from './finding.ts';
 
 const MSIX_SOURCE = 'PCI 3.0 §6.8.2';
@@ -66,8 +65,6 @@ export const lintMsi: LintRule = ({ dumped: image }, report) => {
   const msi = msiGeometry(image);
   if (!msi) return;
   const at = msi.offset + 2;
-  if (msi.offset + capabilityLength(image, { ...msi, id: 5, next: 0, extended: false, version: 0 }) > image.length)
-    return;
   const add = (rule: string, text: string) => report({ severity: 'warning', rule, at, text, source: MSI_SOURCE });
   if (msi.offered > 1 << MAX_LOG2_MESSAGES)
     add('mmc', `Multiple Message Capable offers ${msi.offered} messages; 32 are the most`);

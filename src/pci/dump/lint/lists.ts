@@ -1,4 +1,5 @@
 import { hex } from '../../../core/index.ts';
+import type { Layout } from '../../layout.ts';
 import {
   type CapabilityAt,
   type CapabilityWalk,
@@ -7,20 +8,25 @@ import {
   walkCapabilities,
   walkExtendedCapabilities,
 } from '../capabilities.ts';
-import { capabilityLength } from '../lengths.ts';
 import { capabilityName } from '../names.ts';
 import type { Finding, LintRule } from './finding.ts';
 
 const EXPRESS = 0x10;
 const PCI_X = 0x07;
+const AER = 0x01;
+/** Without root registers and prefix log, which real endpoints lack and put the next capability over. PCIe 5.0 §7.8.4. */
+const AER_LENGTH = 0x2c;
+/** A capability takes a dword at least: pointers are to dwords. */
+const MIN_LENGTH = 4;
 
 /** Both lists: where they lead, what is on them, and whether the capabilities on them have room. */
-export const lintLists: LintRule = ({ dumped: image }, report) => {
+export const lintLists: LintRule = ({ dumped: image, layout }, report) => {
+  const lengths = capabilityLengths(layout);
   const conventional = walkCapabilities(image);
   lintWalk(image, conventional, report);
   if (conventional.capabilities.length > 0)
     lintAlignment(image[capabilityPointerAt(image)], capabilityPointerAt(image), report);
-  lintContents(image, conventional.capabilities, Math.min(image.length, 256), report);
+  lintContents(image, conventional.capabilities, lengths, Math.min(image.length, 256), report);
 
   const express = findCapability(image, EXPRESS) !== undefined;
   const canExtend = express || findCapability(image, PCI_X) !== undefined;
@@ -45,7 +51,7 @@ export const lintLists: LintRule = ({ dumped: image }, report) => {
       source: 'PCIe 5.0 §7.6',
     });
   lintWalk(image, extended, report);
-  lintContents(image, extended.capabilities, image.length, report);
+  lintContents(image, extended.capabilities, lengths, image.length, report);
 };
 
 function lintWalk(image: Uint8Array, { capabilities, end }: CapabilityWalk, report: (f: Finding) => void): void {
@@ -76,9 +82,20 @@ function lintAlignment(pointer: number, at: number, report: (f: Finding) => void
   });
 }
 
+/** Bytes that each capability takes by the register tables of the model, by offset. */
+function capabilityLengths({ image, traits, capabilities }: Layout): Map<number, number> {
+  return new Map(
+    capabilities.map(({ at, id, extended, definition }) => [
+      at,
+      extended && id === AER ? AER_LENGTH : Math.max(MIN_LENGTH, definition.sizeBytes({ image, at, function: traits })),
+    ]),
+  );
+}
+
 function lintContents(
   image: Uint8Array,
   capabilities: CapabilityAt[],
+  lengths: Map<number, number>,
   size: number,
   report: (f: Finding) => void,
 ): void {
@@ -95,7 +112,7 @@ function lintContents(
         text: `${c.extended ? 'extended ' : ''}capability ID ${hex(c.id, 2)} is not known`,
         source: 'PCI Code and ID Assignment 1.11',
       });
-    const length = capabilityLength(image, c);
+    const length = lengths.get(c.offset) ?? MIN_LENGTH;
     const next = sorted[index + 1];
     if (next && c.offset + length > next.offset)
       report({
