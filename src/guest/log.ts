@@ -11,6 +11,7 @@ export const LOG_TEXTS = {
   timeoutDisable: 'nvme: I/O QID %d timeout, disable controller',
   ioTimeout: 'nvme: I/O QID %d timeout, aborting',
   notReady: 'nvme: Device not ready; aborting initialisation',
+  noQueues: 'nvme: IO queues not created',
   noIrqs: 'nvme: no interrupt vectors, error %d',
   eoiFailed: 'EOI of pirq %d failed',
 } as const;

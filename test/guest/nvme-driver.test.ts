@@ -177,6 +177,22 @@ describe('interrupt set-up by era (reference §3.2)', () => {
     expect(b.records.controller(BDF)).toMatchObject({ ioQueues: 1, state: CONTROLLER_STATE.up });
   });
 
+  test('a controller that refuses I/O queues keeps its one vector', () => {
+    const b = bench();
+    const wait = b.onWait;
+    b.onWait = (bdf, queue) => {
+      const outcome = wait(bdf, queue);
+      b.records.perform('queue.status=', [BDF, 0, 2]);
+      return outcome;
+    };
+    b.run(oneDisableMany(guest('linux-6.1'), CONTROLLER));
+    expect(b.records.controller(BDF).state).toBe(CONTROLLER_STATE.partly);
+    expect(b.records.device(BDF)).toMatchObject({ mode: 2, vectors: 1 });
+    b.onWait = wait;
+    b.run(unload(guest('linux-6.1'), CONTROLLER));
+    expect(b.records.irqs()).toEqual([]);
+  });
+
   test('fewer vectors than asked for: fewer queues, no error', () => {
     const b = bench();
     const small = msixDevice(2);

@@ -1,5 +1,6 @@
 import type { Task } from '../access.ts';
 import type { Guest } from '../guest.ts';
+import { CONTROLLER_STATE } from '../irq-records.ts';
 import { log } from '../log.ts';
 import { kernel, readBar, writeBar } from '../ops.ts';
 import { type NvmeController, nvmeMemory, wantedIoQueues } from './nvme-layout.ts';
@@ -68,15 +69,23 @@ export function* identify(guest: Guest, controller: NvmeController): Task<boolea
   return (yield* execute(guest, controller.bdf, 0, command(OPCODE.identify, { prp1, cdw10: CNS_CONTROLLER }))) >= 0;
 }
 
-/** Agrees on the number of I/O queues; false if no completion was found. nvme_set_queue_count */
+/**
+ * Agrees on the number of I/O queues; false if no completion was found. A controller that grants none stays with its
+ * admin queue. nvme_set_queue_count
+ */
 export function* negotiateQueues(guest: Guest, controller: NvmeController): Task<boolean> {
   const { bdf } = controller;
   const wanted = wantedIoQueues(guest.profile, controller.vectors);
   const status = yield* execute(guest, bdf, 0, setQueueCount(wanted));
   if (status < 0) return false;
+  if (status > 0) {
+    yield* log('noQueues');
+    yield* kernel('controller.state=', bdf, CONTROLLER_STATE.partly);
+    return true;
+  }
   const result = yield* kernel('queue.result', bdf, 0);
   const granted = Math.min(result & 0xffff, result >>> 16) + 1;
-  yield* kernel('controller.ioQueues=', bdf, status > 0 ? 0 : Math.min(wanted, granted));
+  yield* kernel('controller.ioQueues=', bdf, Math.min(wanted, granted));
   return true;
 }
 
