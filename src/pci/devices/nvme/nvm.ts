@@ -105,8 +105,15 @@ function datasetManagement(ctx: Context, req: Request, ns: Namespace): number {
     if (typeof range === 'number') return range;
     ranges.push(range);
   }
-  for (const { offset, length } of ranges)
-    if (length > 0 && ns.deallocate && !ns.deallocate(offset, length)) return STATUS.writeFault;
+  // no block twice, however the ranges overlap: the work is bounded by what the namespace holds
+  let done = 0;
+  for (const { offset, length } of ranges.sort((a, b) => a.offset - b.offset)) {
+    const from = Math.max(offset, done);
+    const end = offset + length;
+    if (end <= from) continue;
+    if (ns.deallocate && !ns.deallocate(from, end - from)) return STATUS.writeFault;
+    done = end;
+  }
   return STATUS.success;
 }
 

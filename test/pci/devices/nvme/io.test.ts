@@ -114,6 +114,34 @@ describe('NVM commands', () => {
     expect(ram.bytes[buffer]).toBe(0);
   });
 
+  test('overlapping ranges are deallocated once, in any order', () => {
+    const calls: [number, number][] = [];
+    const ns = Object.assign(new MemoryNamespace(1 << 20), {
+      deallocate: (offset: number, length: number) => calls.push([offset / 512, length / 512]) > 0,
+    });
+    const { driver, ram } = ready([ns]);
+    const ranges = driver.allocate();
+    for (const [i, [lba, blocks]] of [
+      [40, 10],
+      [0, 30],
+      [10, 10],
+      [45, 10],
+      [5, 0],
+      [30, 2],
+    ].entries()) {
+      ram.view.setUint32(ranges + 16 * i + 4, blocks, true);
+      ram.view.setUint32(ranges + 16 * i + 8, lba, true);
+    }
+    const command = { opcode: NVM.datasetManagement, nsid: 1, prp1: ranges, cdw10: 5, cdw11: 4 };
+    expect(driver.run(1, command).status).toBe(0);
+    expect(calls).toEqual([
+      [0, 30],
+      [30, 2],
+      [40, 10],
+      [50, 5],
+    ]);
+  });
+
   test('flush of one, of all, of none', () => {
     const { driver } = ready();
     for (const nsid of [1, 2, 0xffffffff]) expect(driver.run(1, { opcode: NVM.flush, nsid }).status).toBe(0);
