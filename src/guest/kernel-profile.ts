@@ -13,6 +13,7 @@ export interface KernelProfile {
   readonly msiBackend: 'xen-hvm' | 'apic';
   readonly reuse: ReuseRule;
   readonly reuseEndsSetup: boolean;
+  readonly reuseRewrites: boolean;
   readonly messageData: number;
   readonly msiEnableShape: 'old' | 'new';
   readonly msixControlKept: boolean;
@@ -59,6 +60,12 @@ export const SWITCHES: Record<SwitchName, SwitchSpec> = {
     what: 'the first re-used vector ends the set-up of the function',
     accepts: 'boolean',
     source: '§2.4 arch/x86/pci/xen.c as of af42b8d12f8a (2010-12)',
+  },
+  reuseRewrites: {
+    what: 'a re-used pirq is written into the device again, though it is there already',
+    accepts: 'boolean',
+    source:
+      'no kernel; how rule R1 was first emulated on a 6.1 guest (reference of observed facts, case 3, first load)',
   },
   messageData: {
     what: 'data word of a pirq message',
@@ -152,6 +159,7 @@ const LINUX_3_13: KernelProfile = {
   msiBackend: 'xen-hvm',
   reuse: 'R1',
   reuseEndsSetup: false,
+  reuseRewrites: false,
   messageData: PIRQ_DATA['linux-5.10'],
   msiEnableShape: 'old',
   msixControlKept: true,

@@ -25,6 +25,8 @@ export function* setupXenIrqs(
     const reused = yield* reusablePirq(profile, bdf, mode, entry);
     const pirq = reused >= 0 ? reused : yield* freshPirq(profile, bdf, mode, entry);
     if (pirq < 0) return pirq;
+    if (reused >= 0 && profile.reuseRewrites)
+      yield* writeMessage(profile, bdf, mode, entry, encodePirqMessage(pirq, profile.messageData));
     const irq = yield* kernel('irq.allocate', bdf, entry, pirq, IRQ_TYPE.pirq);
     if (irq < 0) return irq;
     yield* kernel('vector.irq=', bdf, entry, irq);
@@ -34,8 +36,8 @@ export function* setupXenIrqs(
 }
 
 /**
- * The pirq that the device's message names, if the kernel's rule lets it be used again; else −1. Then nothing is
- * written, and the descriptor's cached message stays zero.
+ * The pirq that the device's message names, if the kernel's rule lets it be used again; else −1. As it is in the device
+ * already, nothing need be written, and the descriptor's cached message stays zero.
  */
 function* reusablePirq(profile: KernelProfile, bdf: number, mode: number, entry: number): Task<number> {
   if (profile.reuse === 'R2') return -1;

@@ -179,6 +179,19 @@ describe('re-use rules (reference §2.4): entry 0 says pirq 55, nobody holds it,
     expect(b.log.map(logLine)).toEqual(['xen: msi already setup: msi --> pirq=55']);
   });
 
+  test('a rule that writes again what is there writes all three words', () => {
+    const profile = withSwitches(L4_4, { reuse: 'Rideal', reuseRewrites: true });
+    const b = bench([55]);
+    enable(b, profile, 1);
+    b.run(disableMsix(profile, BDF, 'd'));
+    b.takeTrace();
+    enable(b, profile, 1, 'again');
+    expect(b.takeTrace().filter((line) => /^W tab0\.(lo|hi|data)/.test(line))).toEqual(
+      message(0, '0xfee37000', '0x4300'),
+    );
+    expect(b.records.vector(BDF, 0).addressLo).toBe(0xfee37000);
+  });
+
   test('R0 in its first form ended the set-up at the first re-used vector', () => {
     const profile = withSwitches(L4_4, { reuse: 'R0', reuseEndsSetup: true });
     const b = bench([55, 54, 53, 52]);
