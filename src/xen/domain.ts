@@ -23,6 +23,10 @@ export interface DomainConfig {
   abi?: Abi;
   /** HVM: the guest has set the vector callback; default true. */
   callbackVector?: boolean;
+  /** The domain's devices are behind an IOMMU, so that interrupts can be passed through; default true. */
+  iommu?: boolean;
+  /** How far a multi-vector map with an explicit base may run beyond the last pirq; default 32, as far as it can. */
+  slack?: number;
   /** Memory has been assigned already, so that it might map anything; default true. */
   hasMemory?: boolean;
 }
@@ -37,7 +41,7 @@ export const PIRQ_ALLOCATED = -1;
 export const ABSENT = -0x80000000;
 
 export const NR_HVM_DOMU_IRQS = 48;
-/** A multi-vector map with an explicit base may run this far beyond the last pirq. */
+/** Most vectors of one map. */
 const MULTI_MSI_SLACK = 32;
 
 export const DPCI = {
@@ -79,6 +83,7 @@ export class Domain {
   readonly abi: Abi;
   readonly callbackVector: boolean;
   readonly hasMemory: boolean;
+  readonly iommu: boolean;
   readonly ports: PortTable;
   /** shared_info as the guest sees it. */
   readonly sharedInfo: Uint8Array;
@@ -90,6 +95,7 @@ export class Domain {
   readonly evtchn: Int32Array;
   readonly masked: Int32Array;
   readonly emuirq: Int32Array;
+  /** From here on HVM only, empty for PV: the pass-through part of the record. */
   readonly dpciFlags: Int32Array;
   readonly gvec: Int32Array;
   readonly gflags: Int32Array;
@@ -135,22 +141,24 @@ export class Domain {
     this.abi = config.abi ?? 'x86-64';
     this.callbackVector = config.callbackVector ?? true;
     this.hasMemory = config.hasMemory ?? true;
+    this.iommu = config.iommu ?? true;
 
     const label = (name: string) => `xen.dom${config.id}.${name}`;
-    this.records = Math.max(this.nrPirqs + MULTI_MSI_SLACK, gsis);
+    this.records = Math.max(this.nrPirqs + (config.slack ?? MULTI_MSI_SLACK), gsis);
     const column = (name: string) => arena.int32(this.records, label(name));
+    const hvmColumn = (name: string) => arena.int32(this.isHvm ? this.records : 0, label(name));
     this.exists = column('exists');
     this.irq = column('irq');
     this.evtchn = column('evtchn');
     this.masked = column('masked');
     this.emuirq = column('emuirq');
-    this.dpciFlags = column('dpciFlags');
-    this.gvec = column('gvec');
-    this.gflags = column('gflags');
-    this.destVcpu = column('destVcpu');
-    this.dpciMasked = column('dpciMasked');
-    this.dpciPending = column('dpciPending');
-    this.dpciScheduled = column('dpciScheduled');
+    this.dpciFlags = hvmColumn('dpciFlags');
+    this.gvec = hvmColumn('gvec');
+    this.gflags = hvmColumn('gflags');
+    this.destVcpu = hvmColumn('destVcpu');
+    this.dpciMasked = hvmColumn('dpciMasked');
+    this.dpciPending = hvmColumn('dpciPending');
+    this.dpciScheduled = hvmColumn('dpciScheduled');
     this.irqPirq = arena.int32(nrIrqs, label('irqPirq'));
     this.emuirqPirq = arena.int32(this.isHvm ? NR_HVM_DOMU_IRQS + 1 : 0, label('emuirqPirq'));
     this.irqCaps = arena.bytes(nrIrqs, label('irqCaps'));

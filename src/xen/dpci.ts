@@ -36,7 +36,7 @@ export function createBinding(h: Host, d: Domain, b: PtBinding): number {
     case PT_IRQ_TYPE.msiTranslate:
       return bindIntx(h, d, b);
     default:
-      return -ERRNO.EOPNOTSUPP;
+      return h.profile.ptIrqTypes === 'checked' ? -ERRNO.EOPNOTSUPP : bindIntx(h, d, b);
   }
 }
 
@@ -112,7 +112,7 @@ export function destroyBinding(h: Host, d: Domain, b: PtBinding): number {
       }
       break;
     default:
-      return -ERRNO.EOPNOTSUPP;
+      if (h.profile.ptIrqTypes === 'checked') return -ERRNO.EOPNOTSUPP;
   }
   if (!d.dpciRoot) return -ERRNO.EINVAL;
   const mapped = d.hasRecord(pirq) && (d.dpciFlags[pirq] & DPCI.mapped) !== 0;

@@ -15,6 +15,12 @@ export interface XenProfile {
   domctlVersion: number;
   /** Layout of bind_pt_irq and irq_permission. */
   domctlLayout: '4.4' | '4.9' | '4.10';
+  /** When a domctl's caller is checked: before anything else, or where the command itself does it. */
+  domctlPermission: 'first' | 'per-command';
+  /** A domctl for an unknown domain is -EPERM, not -ESRCH, for an unprivileged caller. */
+  domctlHidesDomains: boolean;
+  /** bind_pt_irq takes every type but MSI for an INTx. */
+  ptIrqTypes: 'checked' | 'msi-or-intx';
   vectors: VectorLayout;
   /** nr_irqs = max(base + CPUs × perCpu, 8 × GSIs) unless given. */
   nrIrqs: { base: number; perCpu: number };
@@ -64,6 +70,9 @@ export interface XenProfile {
 export const SWITCH_SOURCES: Record<Exclude<keyof XenProfile, 'name'>, string> = {
   domctlVersion: 'include/public/domctl.h: XEN_DOMCTL_INTERFACE_VERSION',
   domctlLayout: 'include/public/domctl.h: xen_domctl_bind_pt_irq (4.10), xen_domctl_irq_permission (4.9)',
+  domctlPermission: 'common/domctl.c: do_domctl; XSA-492, in 4.17.7',
+  domctlHidesDomains: 'common/domctl.c: do_domctl (4.22)',
+  ptIrqTypes: 'drivers/passthrough/io.c: pt_irq_create_bind (-EOPNOTSUPP since 4.8)',
   vectors: 'arch/x86/include/asm/irq-vectors.h; arch/x86/irq.c: init_irq_data; XSA-356; HPET vector since 4.21',
   nrIrqs: 'arch/x86/io_apic.c: init_ioapic_mappings / ioapic_init',
   hwdomPirqs: 'common/domain.c: domain_create; arch/x86/io_apic.c: arch_hwdom_irqs',
@@ -99,6 +108,9 @@ const V4_22: XenProfile = {
   name: 'xen-4.22',
   domctlVersion: 0x18,
   domctlLayout: '4.10',
+  domctlPermission: 'per-command',
+  domctlHidesDomains: true,
+  ptIrqTypes: 'checked',
   vectors: { first: 0x20, last: 0xef, legacy: [0x20, 0x2f], reserved: [0x20, 0x21, 0x22, 0x30, 0x80, 0x82] },
   nrIrqs: { base: 0, perCpu: 208 },
   hwdomPirqs: 'cpus',
@@ -134,6 +146,7 @@ const V4_19: XenProfile = {
   ...V4_22,
   name: 'xen-4.19',
   domctlVersion: 0x17,
+  domctlHidesDomains: false,
   vectors: { ...V4_22.vectors, reserved: [0x20, 0x21, 0x22, 0x80, 0x82] },
   hwdomPirqs: 'fls',
   hvmPhysdevOps: '4.9',
@@ -156,6 +169,7 @@ const V4_17: XenProfile = {
 const V4_17_0: XenProfile = {
   ...V4_17,
   name: 'xen-4.17.0',
+  domctlPermission: 'first',
   negativePirqIsErrno: true,
   multiMsiFailure: 'endless-loop',
   cleanupInverted: true,
@@ -188,6 +202,7 @@ const V4_4: XenProfile = {
   ...V4_8,
   name: 'xen-4.4',
   domctlVersion: 9,
+  ptIrqTypes: 'msi-or-intx',
   hwdomPirqs: 'gsi+256',
   selfMayManage: true,
   msiNeedsOwner: false,

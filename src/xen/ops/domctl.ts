@@ -33,8 +33,11 @@ export function domctl(h: Host, caller: Domain, arg: Argument): number {
   if (assigns && op.domain === DOMID_INVALID) return -ERRNO.ESRCH;
   if (!(assigns && op.domain === DOMID_IO) && !(op.cmd === DOMCTL.testAssignDevice && op.domain === DOMID_INVALID)) {
     d = h.domainById(op.domain);
-    if (!d) return caller.isHardwareDomain ? -ERRNO.ESRCH : -ERRNO.EPERM;
+    if (!d) return caller.isHardwareDomain || !h.profile.domctlHidesDomains ? -ERRNO.ESRCH : -ERRNO.EPERM;
   }
+  const managers = op.cmd === DOMCTL.bindPtIrq || op.cmd === DOMCTL.unbindPtIrq;
+  if (h.profile.domctlPermission === 'first' && !(managers ? mayManage(caller, d!) : caller.isHardwareDomain))
+    return -ERRNO.EPERM;
   switch (op.cmd) {
     case DOMCTL.bindPtIrq:
       return bindPtIrq(h, caller, d!, decodeBinding(h, op.u));
@@ -66,11 +69,12 @@ function decodeBinding(h: Host, u: Uint8Array): PtBinding {
   };
 }
 
-/** XEN_DOMCTL_bind_pt_irq: -EINVAL, -EPERM (not its manager; pirq without irq; no access), then the binding's own. */
+/** XEN_DOMCTL_bind_pt_irq: -EINVAL, -EPERM (not its manager; pirq without irq; no access), -ESRCH (no IOMMU), then its own. */
 export function bindPtIrq(h: Host, caller: Domain, d: Domain, b: PtBinding): number {
   if (!d.isHvm) return -ERRNO.EINVAL;
   if (!mayManage(caller, d)) return -ERRNO.EPERM;
-  return caller.mayUseIrq(d.irqOf(b.pirq)) ? createBinding(h, d, b) : -ERRNO.EPERM;
+  if (!caller.mayUseIrq(d.irqOf(b.pirq))) return -ERRNO.EPERM;
+  return d.iommu ? createBinding(h, d, b) : -ERRNO.ESRCH;
 }
 
 /** XEN_DOMCTL_unbind_pt_irq: as {@link bindPtIrq}. */
@@ -78,7 +82,8 @@ export function unbindPtIrq(h: Host, caller: Domain, d: Domain, b: PtBinding): n
   const checksKind = h.profile.domctlLayout === '4.10';
   if (checksKind && !d.isHvm) return -ERRNO.EINVAL;
   if (!mayManage(caller, d)) return -ERRNO.EPERM;
-  return caller.mayUseIrq(d.irqOf(b.pirq)) ? destroyBinding(h, d, b) : -ERRNO.EPERM;
+  if (!caller.mayUseIrq(d.irqOf(b.pirq))) return -ERRNO.EPERM;
+  return d.iommu ? destroyBinding(h, d, b) : 0;
 }
 
 /** XEN_DOMCTL_irq_permission: the irq behind a pirq of the caller. */
