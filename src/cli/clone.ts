@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { UsageError } from '../core/index.ts';
 import { describeFunction, formatLspciDump, parseDump, reportFunction } from '../pci/dump/index.ts';
-import { readDumpFile } from './dump-input.ts';
+import { readDumpFile, sysfsNeighbours } from './dump-input.ts';
 
 interface CloneOptions {
   resource?: string;
@@ -15,8 +15,11 @@ export function register(program: Command): void {
   program
     .command('clone <dump>')
     .description('make a device from a dump (lspci -x…, kernel log, sysfs config; - is standard input) and lint it')
-    .option('--resource <file>', 'sysfs resource file of the function: the sizes of its BARs')
-    .option('--function <slot>', 'only this one, written as lspci writes it: 01:00.0')
+    .option('--resource <file>', 'sysfs resource file: the sizes of its BARs (found beside a sysfs config file)')
+    .option(
+      '--function <slot>',
+      'only this one, written as lspci writes it: 01:00.0; names the function of a dump that does not',
+    )
     .option('--lspci', 'print its bytes again as lspci -xxxx does')
     .option('--json', 'print one JSON value: {"functions":[…]}')
     .action((dump: string, options: CloneOptions) => {
@@ -26,9 +29,12 @@ export function register(program: Command): void {
 
 function clone(dump: string, options: CloneOptions): string {
   if (options.lspci && options.json) throw new UsageError('--lspci and --json exclude each other');
+  const beside = sysfsNeighbours(dump);
+  const resource = options.resource ?? beside.resource;
+  const slot = options.function ?? beside.slot;
   const functions = parseDump(readDumpFile(dump), {
-    ...(options.resource === undefined ? {} : { resource: new TextDecoder().decode(readDumpFile(options.resource)) }),
-    ...(options.function === undefined ? {} : { function: options.function }),
+    ...(resource === undefined ? {} : { resource: new TextDecoder().decode(readDumpFile(resource)) }),
+    ...(slot === undefined ? {} : { function: slot }),
   });
   if (options.lspci)
     return formatLspciDump(functions.map(({ slot, title, dumped }) => ({ slot, title, bytes: dumped })));

@@ -1,4 +1,5 @@
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { UsageError } from '../core/index.ts';
 
@@ -37,4 +38,13 @@ function readBounded(path: string): Uint8Array {
   } finally {
     if (file !== undefined) closeSync(file);
   }
+}
+
+/** For a file `…/0000:01:00.0/config` as sysfs has it: the slot from its path, and the `resource` file beside it. */
+export function sysfsNeighbours(path: string): { slot?: string; resource?: string } {
+  const folder = dirname(resolve(path));
+  const slot = basename(folder);
+  if (basename(path) !== 'config' || !/^[0-9a-f]{4,6}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/i.test(slot)) return {};
+  const resource = join(folder, 'resource');
+  return existsSync(resource) ? { slot, resource } : { slot };
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -65,6 +65,16 @@ test('--resource and --function choose sizes and function', async () => {
   const text = await clone(two, '--function', '02:00.0', '--resource', resource);
   expect(text).toContain('  BAR 0   mem64 at 0x84500000, 64 KiB\n');
   expect(text).not.toContain('144d');
+});
+
+test('a sysfs folder tells slot and sizes by itself', async () => {
+  const device = join(folder, '10000:e1:00.0');
+  mkdirSync(device);
+  writeFileSync(join(device, 'config'), parseDump(builtinDump('15b7-7e9a'))[0].dumped);
+  writeFileSync(join(device, 'resource'), '0x00000000e1100000 0x00000000e1107fff 0x0000000000140204\n');
+  const lines = (await clone(join(device, 'config'))).split('\n');
+  expect(lines[0]).toMatch(/^10000:e1:00.0 15b7:7e9a/);
+  expect(lines[2]).toBe('  BAR 0   mem64 at 0xe1100000, 32 KiB');
 });
 
 describe('mistakes are one line', () => {

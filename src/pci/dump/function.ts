@@ -5,13 +5,19 @@ import { describeBars, type ToldSize } from './bars.ts';
 /** Where a function's bytes came from. */
 export type DumpFormat = 'lspci' | 'kernel-log' | 'hex' | 'sysfs-config';
 
-/** One function as a dump has it, before anything is made of it. */
-export interface RawFunction {
-  format: DumpFormat;
+/** Where a function is. */
+export interface Slot {
   /** May exceed 16 bits (Intel VMD numbers its domains from 0x10000). */
   domain: number;
   /** Bus << 8 | device << 3 | function. */
   busDevFn: number;
+}
+
+/** One function as a dump has it, before anything is made of it. */
+export interface RawFunction extends Slot {
+  format: DumpFormat;
+  /** False if the dump does not say where the function is. */
+  named: boolean;
   /** What the dump calls the device, after its slot. */
   title: string;
   bytes: Uint8Array;
@@ -54,7 +60,7 @@ export function toParsedFunction(raw: RawFunction, sizes: ToldSize[] = raw.sizes
     },
     format: raw.format,
     domain: raw.domain,
-    slot: formatSlot(raw.domain, raw.busDevFn),
+    slot: formatSlot(raw),
     title: raw.title,
     dumped: raw.bytes,
     told: sizes,
@@ -62,7 +68,8 @@ export function toParsedFunction(raw: RawFunction, sizes: ToldSize[] = raw.sizes
   };
 }
 
-function formatSlot(domain: number, busDevFn: number): string {
+/** `0000:01:00.0`, the domain with as many digits as it needs. */
+export function formatSlot({ domain, busDevFn }: Slot): string {
   const h = (value: number, digits: number) => value.toString(16).padStart(digits, '0');
   return `${h(domain, 4)}:${h(busDevFn >> 8, 2)}:${h((busDevFn >> 3) & 31, 2)}.${busDevFn & 7}`;
 }

@@ -17,7 +17,16 @@ export function parseConfigFile(bytes: Uint8Array): RawFunction {
     throw new UsageError(
       `binary dump of ${bytes.length} bytes; a sysfs config file has 64 (not root), 256 or 4096, at most 4096`,
     );
-  return { format: 'sysfs-config', domain: 0, busDevFn: 0, title: '', bytes: bytes.slice(), sizes: [], line: 0 };
+  return {
+    format: 'sysfs-config',
+    named: false,
+    domain: 0,
+    busDevFn: 0,
+    title: '',
+    bytes: bytes.slice(),
+    sizes: [],
+    line: 0,
+  };
 }
 
 /**

@@ -96,6 +96,7 @@ function begin(match: RegExpExecArray | undefined, format: DumpFormat, line: num
   return {
     raw: {
       format,
+      named: match !== undefined,
       domain: domain ?? 0,
       busDevFn: match ? (bus << 8) | (device << 3) | fn : 0,
       title: match?.[5] ?? '',

@@ -60,6 +60,14 @@ test('several functions with decoded text between slot and hex', () => {
   expect(parseDump(both, { function: '2e:00.0' }).map((f) => f.spec.name)).toEqual(['144d:a826']);
 });
 
+test('a dump that does not name its function is named by the one wanted', () => {
+  expect(parseDump(nvme.dumped).map((f) => f.slot)).toEqual(['0000:00:00.0']);
+  for (const dump of [nvme.dumped, hex])
+    expect(parseDump(dump, { function: '03:1f.7' }).map((f) => [f.slot, f.spec.bdf])).toEqual([
+      ['0000:03:1f.7', 0x03ff],
+    ]);
+});
+
 test('a dump that ends anywhere keeps its length; the image is padded', () => {
   const [fn] = parseDump(read('8086-0953.txt'));
   expect([fn.dumped.length, fn.spec.image.length]).toEqual([272, 4096]);
