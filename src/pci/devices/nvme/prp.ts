@@ -38,7 +38,7 @@ export function resolvePrps(
   if (left === 0) return segments;
   if (left <= pageSize) {
     if (prp.lo2 & offsetMask) return STATUS.prpOffsetInvalid;
-    segments.push({ address: address64(prp.lo2, prp.hi2), length: left });
+    append(segments, address64(prp.lo2, prp.hi2), left);
     return segments;
   }
   if (prp.lo2 & 7) return STATUS.prpOffsetInvalid;
@@ -60,9 +60,16 @@ export function resolvePrps(
         break;
       }
       const part = Math.min(left, pageSize);
-      segments.push({ address, length: part });
+      append(segments, address, part);
       left -= part;
     }
   }
   return segments;
+}
+
+/** Pages that follow on each other become one run: each run is a transfer of its own, which may be a message. */
+function append(segments: Segment[], address: number, length: number): void {
+  const last = segments[segments.length - 1];
+  if (address === last.address + last.length) last.length += length;
+  else segments.push({ address, length });
 }

@@ -104,6 +104,27 @@ describe('PRP layouts', () => {
     expect(driver.run(1, command).status).toBe(STATUS.prpOffsetInvalid);
   });
 
+  test('pages that follow on each other are one transfer', () => {
+    const { driver, ram } = ready();
+    driver.createPair(1);
+    const list = driver.allocate();
+    const buffer = driver.allocate(16);
+    const order = [1, 2, 3, 8, 9, 5, 6, 7];
+    for (const [slot, page] of order.entries()) ram.view.setUint32(list + 8 * slot, buffer + page * 4096, true);
+    const writes: [page: number, length: number][] = [];
+    const write = ram.writeBytes.bind(ram);
+    ram.writeBytes = (address, bytes) => {
+      writes.push([(address - buffer) / 4096, bytes.length / 4096]);
+      write(address, bytes);
+    };
+    expect(driver.run(1, { opcode: NVM.read, nsid: 1, prp1: buffer, prp2: list, cdw12: 71 }).status).toBe(0);
+    expect(writes.slice(0, 3)).toEqual([
+      [0, 4],
+      [8, 2],
+      [5, 3],
+    ]);
+  });
+
   test('a list page that leads to itself ends where the data ends', () => {
     const { driver, ram } = ready();
     driver.createPair(1);
