@@ -1,5 +1,6 @@
 import type { Task } from './access.ts';
-import { IRQ_TYPE, MSI_MODE } from './irq-records.ts';
+import { IRQ_TYPE } from './irq-list.ts';
+import { MSI_MODE } from './irq-records.ts';
 import type { KernelProfile } from './kernel-profile.ts';
 import { writeMessage } from './msi-message.ts';
 import { kernel } from './ops.ts';

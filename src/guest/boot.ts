@@ -4,7 +4,7 @@ import { maskAllEvents } from './event-bits.ts';
 import type { Guest } from './guest.ts';
 import { mapGsi } from './hypercalls.ts';
 import { startup } from './irq.ts';
-import { IRQ_FLAG } from './irq-records.ts';
+import { IRQ_FLAG } from './irq-list.ts';
 import { kernel } from './ops.ts';
 
 /** A GSI that the guest registers at boot. */

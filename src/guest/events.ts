@@ -3,7 +3,7 @@ import { handleNvmeIrq } from './drivers/nvme-queue.ts';
 import { activePorts, takeSelector, takeUpcall } from './event-bits.ts';
 import type { Guest } from './guest.ts';
 import { eoiPirq } from './irq.ts';
-import { IRQ_FLAG } from './irq-records.ts';
+import { IRQ_FLAG } from './irq-list.ts';
 import { kernel } from './ops.ts';
 
 /** An upcall that finds events again and again this often is a storm; the rest waits for the next upcall. */

@@ -5,10 +5,9 @@ export { type BarWindow, type EnumerateOptions, enumerate } from './enumerate.ts
 export { SHARED_INFO_BYTES } from './event-bits.ts';
 export { handleIdtVector, handleUpcall, runHandlers } from './events.ts';
 export type { Guest } from './guest.ts';
+export { IRQ_FLAG, IRQ_TYPE } from './irq-list.ts';
 export {
   CONTROLLER_STATE,
-  IRQ_FLAG,
-  IRQ_TYPE,
   type IrqRecord,
   KernelRecords,
   type KernelShape,

@@ -1,5 +1,7 @@
 import { Arena, UsageError } from '../core/index.ts';
 import { formatBdf } from '../pci/function.ts';
+import { ENOSPC } from './errno.ts';
+import { IrqList } from './irq-list.ts';
 import { Table } from './table.ts';
 
 /** How many of everything a guest's kernel can hold; fixes the size of its state. */
@@ -18,8 +20,6 @@ export interface KernelShape {
   pirqs?: number;
 }
 
-export const IRQ_TYPE = { free: 0, pirq: 1, apic: 2 } as const;
-export const IRQ_FLAG = { needsEoi: 1, shareable: 2 } as const;
 /** What a function's interrupts are: its pin, or messages. */
 export const MSI_MODE = { none: 0, msi: 1, msix: 2 } as const;
 
@@ -53,7 +53,6 @@ const DEVICE = [
 const VECTOR = ['irq', 'ctrl', 'addressLo', 'addressHi', 'data'] as const;
 const CONTROLLER = ['state', 'missed', 'stride', 'ioDepth', 'ioQueues'] as const;
 const QUEUE = ['irq', 'sq', 'cq', 'depth', 'tail', 'head', 'phase', 'busy', 'status', 'result', 'flags'] as const;
-const IRQ = ['type', 'port', 'pirq', 'flags', 'device', 'entry', 'idtVector'] as const;
 
 export interface IrqRecord {
   irq: number;
@@ -68,10 +67,6 @@ export interface IrqRecord {
   idtVector: number;
 }
 
-const ENOSPC = 28;
-/** The first CPU vector that is given to devices on bare metal. arch/x86/include/asm/irq_vectors.h */
-const FIRST_IDT_VECTOR = 0x31;
-
 /**
  * All state that guest tasks share: functions and what the PCI core caches of them, message descriptors, irq records in
  * the order of the kernel's list, ports, drivers' controllers and queues. Everything is in the arena. Tasks reach it
@@ -85,13 +80,7 @@ export class KernelRecords {
   readonly #vector: Table<(typeof VECTOR)[number]>;
   readonly #controller: Table<(typeof CONTROLLER)[number]>;
   readonly #queue: Table<(typeof QUEUE)[number]>;
-  readonly #irq: Table<(typeof IRQ)[number]>;
-  /** Irqs in list order, oldest first; `#order[0]` is their number. */
-  readonly #order: Int32Array;
-  /** Irq + 1 by port. */
-  readonly #portIrq: Int32Array;
-  /** Irq + 1 by pirq, never cleared: what 2.6.37 kept (rule R0). */
-  readonly #pirqIrq: Int32Array;
+  readonly #irqs: IrqList;
   readonly #calls: Record<string, (a: number, b: number, c: number, d: number) => number>;
   #recent = 0;
 
@@ -99,21 +88,14 @@ export class KernelRecords {
     this.#shape = { gsis: 48, ports: 256, pirqs: 256, ...shape };
     const { devices, vectors, queues, gsis, ports, pirqs } = this.#shape;
     if (gsis < 16) throw new UsageError(`a kernel has at least 16 GSIs, not ${gsis}`);
-    const irqs = gsis + devices * vectors;
-    const words =
-      devices * (DEVICE.length + CONTROLLER.length + vectors * VECTOR.length + queues * QUEUE.length) +
-      irqs * (IRQ.length + 1) +
-      ports +
-      pirqs;
-    const a = arena ?? new Arena(words * 4 + 128);
+    const words = DEVICE.length + CONTROLLER.length + vectors * VECTOR.length + queues * QUEUE.length;
+    const irqShape = { gsis, messages: devices * vectors, ports, pirqs };
+    const a = arena ?? new Arena(devices * words * 4 + IrqList.sizeBytes(irqShape) + 128);
     this.#device = new Table(a, 'device', devices, DEVICE);
     this.#vector = new Table(a, 'vector', devices * vectors, VECTOR);
     this.#controller = new Table(a, 'controller', devices, CONTROLLER);
     this.#queue = new Table(a, 'queue', devices * queues, QUEUE);
-    this.#irq = new Table(a, 'irq', irqs, IRQ);
-    this.#order = a.int32(1 + irqs, 'kernel irq list');
-    this.#portIrq = a.int32(ports, 'kernel irq by port');
-    this.#pirqIrq = a.int32(pirqs, 'kernel irq by pirq, never cleared');
+    this.#irqs = new IrqList(irqShape, a);
     this.#calls = this.#makeCalls();
   }
 
@@ -145,36 +127,24 @@ export class KernelRecords {
 
   /** Irq records in list order. */
   irqs(): IrqRecord[] {
-    return Array.from(this.#order.subarray(1, 1 + this.#order[0]), (irq) => this.irq(irq));
+    return this.#irqs.numbers().map((irq) => this.irq(irq));
   }
 
   irq(irq: number): IrqRecord {
-    const r = this.#irq.row(irq);
-    const bdf = r.device ? this.#device.get(r.device - 1, 'bdf') - 1 : undefined;
-    return {
-      irq,
-      type: r.type,
-      port: r.port,
-      pirq: r.pirq,
-      flags: r.flags,
-      bdf,
-      entry: r.entry,
-      idtVector: r.idtVector,
-    };
+    const { device, ...record } = this.#irqs.table.row(irq);
+    return { irq, ...record, bdf: device ? this.#device.get(device - 1, 'bdf') - 1 : undefined };
   }
 
   /** The irq that events on `port` go to; −1: none. */
   irqOfPort(port: number): number {
-    return port >= 0 && port < this.#shape.ports ? this.#portIrq[port] - 1 : -1;
+    return this.#irqs.fromPort(port);
   }
 
   /** Queues whose handler runs on `irq`, in the order of running. */
   handlers(irq: number): { bdf: number; queue: number }[] {
     const found: { bdf: number; queue: number }[] = [];
-    for (let k = 0, at: number; (at = this.#handlerAt(irq, k)) >= 0; k++) {
-      const row = Math.trunc(at / this.#shape.queues);
-      found.push({ bdf: this.#device.get(row, 'bdf') - 1, queue: at % this.#shape.queues });
-    }
+    for (let k = 0, row: number; (row = this.#handlerRow(irq, k)) >= 0; k++)
+      found.push({ bdf: this.#bdfOfQueue(row), queue: row % this.#shape.queues });
     return found;
   }
 
@@ -196,41 +166,40 @@ export class KernelRecords {
   }
 
   #makeCalls(): Record<string, (a: number, b: number, c: number, d: number) => number> {
-    const irqRow = (irq: number) => irq;
+    const irqs = this.#irqs;
     return {
       ...this.#device.calls((bdf) => this.#row(bdf), 1),
       ...this.#controller.calls((bdf) => this.#row(bdf), 1),
       ...this.#vector.calls((bdf, entry) => this.#vectorRow(bdf, entry), 2),
       ...this.#queue.calls((bdf, queue) => this.#queueRow(bdf, queue), 2),
-      ...this.#irq.calls(irqRow, 1),
+      ...irqs.table.calls((irq) => irq, 1),
       /** (bdf): makes the function known; 0, or −ENOSPC. */
       'device.add': (bdf) => this.#addDevice(bdf),
       /** (bdf, entry): a descriptor as it is created, all zero. */
       'vector.clear': (bdf, entry) => this.#vector.clear(this.#vectorRow(bdf, entry)),
       /** (bdf, entry, pirq, type): a new irq for a message, or −ENOSPC. */
-      'irq.allocate': (bdf, entry, pirq, type) => this.#allocateIrq(bdf, entry, pirq, type),
+      'irq.allocate': (bdf, entry, pirq, type) => irqs.allocate(this.#row(bdf), entry, pirq, type),
       /** (gsi, pirq, flags): the irq of a GSI, which is its number. */
-      'irq.allocateGsi': (gsi, pirq, flags) => this.#allocateGsi(gsi, pirq, flags),
+      'irq.allocateGsi': (gsi, pirq, flags) => irqs.allocateGsi(gsi, pirq, flags),
       /** (irq): the function that owns it, or −1. */
-      'irq.bdf': (irq) => this.irq(irq).bdf ?? -1,
+      'irq.bdf': (irq) => this.#bdfOfIrq(irq),
       /** (irq): drops the record. */
-      'irq.free': (irq) => this.#freeIrq(irq),
+      'irq.free': (irq) => irqs.free(irq),
       /** (irq, port): ties the two; port 0 unties. */
-      'irq.bindPort': (irq, port) => this.#bindPort(irq, port),
+      'irq.bindPort': (irq, port) => irqs.bindPort(irq, port),
       /** (pirq): the first irq in the list that carries it, or −1. */
-      'irq.fromPirq': (pirq) => this.#fromPirq(pirq),
+      'irq.fromPirq': (pirq) => irqs.fromPirq(pirq),
       /** (pirq): the irq that last carried it, even if that is gone, or −1. */
-      'irq.everFromPirq': (pirq) => (pirq < this.#shape.pirqs ? this.#pirqIrq[pirq] - 1 : -1),
-      'irq.fromPort': (port) => this.irqOfPort(port),
-      'irq.fromIdtVector': (idtVector) => this.#fromIdtVector(idtVector),
+      'irq.everFromPirq': (pirq) => irqs.everFromPirq(pirq),
+      'irq.fromPort': (port) => irqs.fromPort(port),
+      'irq.fromIdtVector': (idtVector) => irqs.fromIdtVector(idtVector),
       /** (bdf, queue, irq): the queue's handler is run on irq; answers how many are on it now. */
-      'handler.request': (bdf, queue, irq) => this.#setHandler(bdf, queue, irq, irq),
+      'handler.request': (bdf, queue, irq) => this.#setHandler(bdf, queue, irq),
       /** (bdf, queue): answers how many handlers are left on that irq. */
-      'handler.free': (bdf, queue) =>
-        this.#setHandler(bdf, queue, 0, this.#queue.get(this.#queueRow(bdf, queue), 'irq')),
+      'handler.free': (bdf, queue) => this.#setHandler(bdf, queue, 0),
       /** (irq, k): function of the k-th handler on irq, or −1. */
-      'handler.bdf': (irq, k) => this.handlers(irq)[k]?.bdf ?? -1,
-      'handler.queue': (irq, k) => this.handlers(irq)[k]?.queue ?? -1,
+      'handler.bdf': (irq, k) => this.#bdfOfQueue(this.#handlerRow(irq, k)),
+      'handler.queue': (irq, k) => this.#handlerRow(irq, k) % this.#shape.queues,
       /** (bdf, queue): a command is put into the next slot, whose number is the answer. */
       'queue.submit': (bdf, queue) => this.#submit(bdf, queue),
       /** (bdf, queue, status, result): the outstanding command is done. */
@@ -274,82 +243,33 @@ export class KernelRecords {
     return -ENOSPC;
   }
 
-  #allocateIrq(bdf: number, entry: number, pirq: number, type: number): number {
-    for (let irq = this.#shape.gsis; irq < this.#irq.rows; irq++) {
-      if (this.#irq.get(irq, 'type') !== IRQ_TYPE.free) continue;
-      this.#addIrq(irq, type, pirq, 0);
-      this.#irq.set(irq, 'device', this.#row(bdf) + 1);
-      this.#irq.set(irq, 'entry', entry);
-      if (type === IRQ_TYPE.apic) this.#irq.set(irq, 'idtVector', this.#freeIdtVector());
-      return irq;
-    }
-    return -ENOSPC;
+  /** Puts a queue's handler on `irq` (0: on none); answers how many are on the irq that gained or lost it. */
+  #setHandler(bdf: number, queue: number, irq: number): number {
+    const row = this.#queueRow(bdf, queue);
+    const changed = irq || this.#queue.get(row, 'irq');
+    this.#queue.set(row, 'irq', irq);
+    let count = 0;
+    while (this.#handlerRow(changed, count) >= 0) count++;
+    return count;
   }
 
-  #allocateGsi(gsi: number, pirq: number, flags: number): number {
-    if (gsi >= this.#shape.gsis) return -ENOSPC;
-    if (this.#irq.get(gsi, 'type') === IRQ_TYPE.free) this.#addIrq(gsi, IRQ_TYPE.pirq, pirq, flags);
-    return gsi;
-  }
-
-  #addIrq(irq: number, type: number, pirq: number, flags: number): void {
-    this.#irq.set(irq, 'type', type);
-    this.#irq.set(irq, 'pirq', pirq);
-    this.#irq.set(irq, 'flags', flags);
-    this.#order[++this.#order[0]] = irq;
-    if (type === IRQ_TYPE.pirq && pirq < this.#shape.pirqs) this.#pirqIrq[pirq] = irq + 1;
-  }
-
-  #freeIrq(irq: number): number {
-    const count = this.#order[0];
-    const at = this.#order.indexOf(irq, 1);
-    if (at < 1 || at > count) return 0;
-    this.#order.copyWithin(at, at + 1, count + 1);
-    this.#order[count] = 0;
-    this.#order[0] = count - 1;
-    return this.#irq.clear(irq);
-  }
-
-  #bindPort(irq: number, port: number): number {
-    const old = this.#irq.get(irq, 'port');
-    if (old > 0 && old < this.#shape.ports && this.#portIrq[old] === irq + 1) this.#portIrq[old] = 0;
-    if (port >= this.#shape.ports)
-      throw new UsageError(`the guest's kernel was made for ${this.#shape.ports} event channel ports, port ${port}`);
-    this.#irq.set(irq, 'port', port);
-    if (port > 0) this.#portIrq[port] = irq + 1;
-    return 0;
-  }
-
-  #fromPirq(pirq: number): number {
-    for (let i = 1; i <= this.#order[0]; i++) {
-      const irq = this.#order[i];
-      if (this.#irq.get(irq, 'type') === IRQ_TYPE.pirq && this.#irq.get(irq, 'pirq') === pirq) return irq;
-    }
+  /** Row of the k-th queue with its handler on `irq`, or −1. A message is handled by queues of its owner only. */
+  #handlerRow(irq: number, k: number): number {
+    const { queues } = this.#shape;
+    const owner = irq > 0 && irq < this.#irqs.table.rows ? this.#irqs.table.get(irq, 'device') : 0;
+    const first = owner ? (owner - 1) * queues : 0;
+    const end = owner ? first + queues : this.#queue.rows;
+    for (let row = first; irq > 0 && row < end; row++) if (this.#queue.get(row, 'irq') === irq && k-- === 0) return row;
     return -1;
   }
 
-  #fromIdtVector(idtVector: number): number {
-    for (let i = 1; i <= this.#order[0]; i++)
-      if (this.#irq.get(this.#order[i], 'idtVector') === idtVector) return this.#order[i];
-    return -1;
+  #bdfOfQueue(row: number): number {
+    return row < 0 ? -1 : this.#device.get(Math.trunc(row / this.#shape.queues), 'bdf') - 1;
   }
 
-  #freeIdtVector(): number {
-    let idtVector = FIRST_IDT_VECTOR;
-    while (this.#fromIdtVector(idtVector) >= 0) idtVector++;
-    return idtVector;
-  }
-
-  #setHandler(bdf: number, queue: number, irq: number, counted: number): number {
-    this.#queue.set(this.#queueRow(bdf, queue), 'irq', irq);
-    return counted ? this.handlers(counted).length : 0;
-  }
-
-  /** Row of the k-th queue with its handler on `irq`, or −1. */
-  #handlerAt(irq: number, k: number): number {
-    for (let row = 0; irq > 0 && row < this.#queue.rows; row++)
-      if (this.#queue.get(row, 'irq') === irq && k-- === 0) return row;
-    return -1;
+  #bdfOfIrq(irq: number): number {
+    const owner = this.#irqs.table.get(irq, 'device');
+    return owner ? this.#device.get(owner - 1, 'bdf') - 1 : -1;
   }
 
   #submit(bdf: number, queue: number): number {

@@ -2,7 +2,8 @@ import { decodePirqMessage, encodePirqMessage, type MsiMessage } from '../xen/ab
 import type { Task } from './access.ts';
 import { ENODEV } from './errno.ts';
 import { getFreePirq } from './hypercalls.ts';
-import { IRQ_TYPE, MSI_MODE } from './irq-records.ts';
+import { IRQ_TYPE } from './irq-list.ts';
+import { MSI_MODE } from './irq-records.ts';
 import type { KernelProfile } from './kernel-profile.ts';
 import { log } from './log.ts';
 import { readMessage, writeMessage } from './msi-message.ts';
