@@ -1,5 +1,7 @@
 import type { Arena } from '../core/index.ts';
 import { type Abi, codec, EVTCHN_2L_PORTS, SHARED_INFO } from './abi/index.ts';
+import { FifoState } from './event-fifo.ts';
+import type { GuestMemory } from './guest-memory.ts';
 import { PortTable } from './port-table.ts';
 
 /**
@@ -20,6 +22,10 @@ export interface DomainConfig {
   /** Highest event channel that may be used; default 1023, as libxl sets it. */
   maxPort?: number;
   vcpus?: number;
+  /** The domain may switch to FIFO event channels, which live in its `memory`; default false. */
+  fifo?: boolean;
+  /** RAM that Xen can reach: for FIFO event channels and the EOI page. */
+  memory?: GuestMemory;
   abi?: Abi;
   /** HVM: the guest has set the vector callback; default true. */
   callbackVector?: boolean;
@@ -85,6 +91,8 @@ export class Domain {
   readonly hasMemory: boolean;
   readonly iommu: boolean;
   readonly ports: PortTable;
+  /** FIFO event channels, if the domain may use them. */
+  readonly fifo: FifoState | undefined;
   /** shared_info as the guest sees it. */
   readonly sharedInfo: Uint8Array;
 
@@ -167,7 +175,9 @@ export class Domain {
     this.virtualIrr = arena.int32(this.isHvm ? 8 * this.vcpus : 0, label('virtualIrr'));
     this.logicalIds = arena.bytes(this.isHvm ? this.vcpus : 0, label('logicalIds'));
     this.virqPort = arena.int32(24 * this.vcpus, label('virqPort'));
-    this.ports = new PortTable(arena, config.id, config.maxPort ?? 1023, EVTCHN_2L_PORTS[this.abi], this.vcpus);
+    const maxPort = config.maxPort ?? 1023;
+    this.ports = new PortTable(arena, config.id, maxPort, EVTCHN_2L_PORTS[this.abi], this.vcpus, config.fifo);
+    this.fifo = config.fifo ? new FifoState(arena, config.id, this.ports.state.length, this.vcpus) : undefined;
     this.sharedInfo = arena.bytes(codec(SHARED_INFO, this.abi).size, label('sharedInfo'));
     this.#flags = arena.int32(8, label('flags'));
     this.reset();
@@ -190,6 +200,7 @@ export class Domain {
     this.sharedInfo.fill(0);
     this.#flags.fill(0);
     this.ports.reset();
+    this.fifo?.reset();
     this.alive = true;
   }
 

@@ -53,11 +53,16 @@ export function unmask2l(d: Domain, port: number, vcpu: number): number {
   return test(d.sharedInfo, pending, port) ? raiseSelector(d, port, vcpu) : PENDING.masked;
 }
 
+/** Sets the vCPU's upcall flag; true if it was clear, so that the vCPU must be told. vcpu_mark_events_pending */
+export function markUpcall(d: Domain, vcpu: number): boolean {
+  return !testAndSet(d.sharedInfo, vcpu * VCPU_INFO_SIZE, 0);
+}
+
 function raiseSelector(d: Domain, port: number, vcpu: number): number {
   const { selector, shift } = LAYOUTS[d.abi];
   const info = vcpu * VCPU_INFO_SIZE;
   if (testAndSet(d.sharedInfo, info + selector, port >> shift)) return PENDING.set;
-  return testAndSet(d.sharedInfo, info, 0) ? PENDING.set : PENDING.upcall;
+  return markUpcall(d, vcpu) ? PENDING.upcall : PENDING.set;
 }
 
 /** The mask bit stays as it is. common/event_2l.c: evtchn_2l_clear_pending */

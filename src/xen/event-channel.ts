@@ -1,4 +1,4 @@
-import { BIND_PIRQ_WILL_SHARE, DOMID_SELF, ERRNO, EVTCHNSTAT } from './abi/index.ts';
+import { BIND_PIRQ_WILL_SHARE, DOMID_SELF, ERRNO, EVTCHN_FIFO, EVTCHNSTAT } from './abi/index.ts';
 import { type Domain, IRQ_PT } from './domain.ts';
 import { mapEmuirq, unmapEmuirq } from './emuirq.ts';
 import { clearPending, isBusy, setPending, unmaskPort } from './event-port.ts';
@@ -13,7 +13,9 @@ import { ECS } from './port-table.ts';
 /** A new port, or −errno. common/event_channel.c: get_free_port */
 function takePort(d: Domain): number {
   if (d.dying) return -ERRNO.EINVAL;
-  const port = d.ports.take((p) => isBusy(d, p));
+  const limit = d.fifo?.enabled ? EVTCHN_FIFO.maxPorts : d.ports.abiLimit;
+  const port = d.ports.take(limit, (p) => isBusy(d, p));
+  if (port >= 0) d.ports.priority[port] = EVTCHN_FIFO.priorityDefault;
   return port < 0 ? -ERRNO.ENOSPC : port;
 }
 
@@ -269,13 +271,14 @@ export function unmask(h: Host, d: Domain, port: number): number {
   return 0;
 }
 
-/** EVTCHNOP_reset: -ESRCH, -EPERM, -EINVAL (another domain that is not paused). Closes all ports. */
+/** EVTCHNOP_reset: -ESRCH, -EPERM, -EINVAL (another domain that is not paused). Closes all ports; back to two levels. */
 export function reset(h: Host, caller: Domain, domid: number): number {
   const d = domainByAnyId(h, caller, domid);
   if (!d) return -ERRNO.ESRCH;
   if (!mayTarget(caller, d)) return -ERRNO.EPERM;
   if (d !== caller) return -ERRNO.EINVAL;
   closeAll(h, d);
+  d.fifo?.reset();
   return 0;
 }
 

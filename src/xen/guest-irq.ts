@@ -52,7 +52,7 @@ export function bindGuest(h: Host, d: Domain, pirq: number, share: boolean): num
   const limit = Math.min(share ? shared : exclusive, irqs.maxGuests);
   if (irqs.guestCount[irq] >= limit) return -ERRNO.EBUSY;
   irqs.addGuest(irq, d.slot);
-  eoiPageBit(h, d, pirq, irqs.ackType[irq] !== ACK.none);
+  eoiPageBit(d, pirq, irqs.ackType[irq] !== ACK.none);
   return 0;
 }
 

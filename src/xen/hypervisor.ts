@@ -4,9 +4,9 @@ import { Caller } from './caller.ts';
 import { assertGsi, deassertGsi, deliverMessage, fireEoiTimers, raiseGsi, runHost } from './delivery.ts';
 import { Domain, type DomainConfig } from './domain.ts';
 import { cleanBindings } from './dpci.ts';
-import { attachMemory, type GuestMemory } from './eoi-page.ts';
 import { closeAll } from './event-channel.ts';
 import { HostFault } from './fault.ts';
+import { attachMemory, type GuestMemory } from './guest-memory.ts';
 import { Host, type HostOptions } from './host.ts';
 import { assignVector, createIrq } from './host-irq.ts';
 import { IRQ_ACTION, IRQ_HANDLER, IRQ_STATUS } from './irq-table.ts';
@@ -87,6 +87,7 @@ export class Hypervisor {
       h.domains.push(d);
       h.spaces.push(new PirqSpace(d, h.gsis, h.profile.allocationDirection === 'bottom-up'));
     }
+    if (config.memory) attachMemory(d, config.memory);
     h.intx.attach(d);
     // the cascade is the one legacy irq that no IO-APIC serves
     d.makeRecord(CASCADE_IRQ);

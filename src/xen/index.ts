@@ -9,8 +9,8 @@ export {
   IRQ_UNBOUND,
   PIRQ_ALLOCATED,
 } from './domain.ts';
-export type { GuestMemory } from './eoi-page.ts';
 export { HostFault } from './fault.ts';
+export type { GuestMemory } from './guest-memory.ts';
 export type { HostBus } from './host-bus.ts';
 export { type HypercallOptions, type HypercallResult, Hypervisor, type HypervisorOptions } from './hypervisor.ts';
 export {

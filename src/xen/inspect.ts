@@ -1,6 +1,7 @@
 import type { MsiMessage } from './abi/index.ts';
 import { type Domain, DPCI, IRQ_UNBOUND } from './domain.ts';
-import { isMasked2l, isPending2l, vcpuEvents } from './event-2l.ts';
+import { vcpuEvents } from './event-2l.ts';
+import { hasMaskBit, isPending } from './event-port.ts';
 import type { Host } from './host.ts';
 import { NO_DEVICE } from './host-device.ts';
 import { IRQ_STATUS, IRQ_UNUSED, NO_MSI } from './irq-table.ts';
@@ -74,8 +75,8 @@ export function viewPorts(d: Domain): PortView[] {
   const views: PortView[] = [];
   for (let port = 1; port < d.ports.state.length; port++) {
     const ecs = d.ports.state[port];
-    const pending = isPending2l(d, port);
-    const masked = isMasked2l(d, port);
+    const pending = isPending(d, port);
+    const masked = hasMaskBit(d, port);
     if (ecs === ECS.free && !pending && !masked) continue;
     views.push({
       port,

@@ -1,10 +1,10 @@
 import { DOMID_SELF, ERRNO, MAP_PIRQ_TYPE } from './abi/index.ts';
 import { type Domain, IRQ_UNBOUND, NR_HVM_DOMU_IRQS, PIRQ_ALLOCATED } from './domain.ts';
 import { mapEmuirq, unmapEmuirq } from './emuirq.ts';
-import { memoryOf } from './eoi-page.ts';
 import { mayManage, sendGuestPirq } from './event-channel.ts';
 import { isMasked, unmaskPort } from './event-port.ts';
 import { guestEoi } from './guest-irq.ts';
+import { memoryOf } from './guest-memory.ts';
 import type { Host } from './host.ts';
 import { mapGsi, mapMsi, unmapPirq } from './map-pirq.ts';
 

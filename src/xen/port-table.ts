@@ -1,4 +1,5 @@
 import type { Arena } from '../core/index.ts';
+import { EVTCHN_FIFO } from './abi/index.ts';
 
 /** Internal states of an event channel. include/xen/sched.h: ECS_* */
 export const ECS = { free: 0, reserved: 1, unbound: 2, interdomain: 3, pirq: 4, virq: 5, ipi: 6 } as const;
@@ -10,6 +11,7 @@ const PORTS_PER_BUCKET = 64;
 export class PortTable {
   /** Highest port that the toolstack lets the domain use. */
   readonly maxPort: number;
+  /** Number of ports with two levels. */
   readonly abiLimit: number;
   readonly state: Int32Array;
   /** The vCPU that is notified. */
@@ -26,10 +28,11 @@ export class PortTable {
   /** Ports that exist; then the number of those in use. */
   readonly #counts: Int32Array;
 
-  constructor(arena: Arena, domid: number, maxPort: number, abiLimit: number, vcpus: number) {
+  constructor(arena: Arena, domid: number, maxPort: number, abiLimit: number, vcpus: number, fifo = false) {
     this.maxPort = maxPort;
     this.abiLimit = abiLimit;
-    const capacity = Math.ceil(Math.min(maxPort + 1, abiLimit) / PORTS_PER_BUCKET) * PORTS_PER_BUCKET;
+    const capacity =
+      Math.ceil(Math.min(maxPort + 1, fifo ? EVTCHN_FIFO.maxPorts : abiLimit) / PORTS_PER_BUCKET) * PORTS_PER_BUCKET;
     const column = (name: string, length = capacity) => arena.int32(length, `xen.dom${domid}.port.${name}`);
     this.state = column('state');
     this.vcpu = column('vcpu');
@@ -71,11 +74,11 @@ export class PortTable {
   }
 
   /** The lowest free port, taken, or −1 if there is none. common/event_channel.c: get_free_port */
-  take(isBusy?: (port: number) => boolean): number {
-    const limit = Math.min(this.maxPort, this.abiLimit - 1);
+  take(abiLimit: number, isBusy: (port: number) => boolean): number {
+    const limit = Math.min(this.maxPort, abiLimit - 1);
     for (let port = 0; port <= limit; port++) {
       if (port >= this.#counts[0]) this.#counts[0] += PORTS_PER_BUCKET;
-      else if (this.state[port] !== ECS.free || isBusy?.(port)) continue;
+      else if (this.state[port] !== ECS.free || isBusy(port)) continue;
       this.#counts[1]++;
       return port;
     }

@@ -7,8 +7,12 @@ import {
   EVTCHN_BIND_VCPU,
   EVTCHN_BIND_VIRQ,
   EVTCHN_CLOSE,
+  EVTCHN_EXPAND_ARRAY,
+  EVTCHN_FIFO,
+  EVTCHN_INIT_CONTROL,
   EVTCHN_RESET,
   EVTCHN_SEND,
+  EVTCHN_SET_PRIORITY,
   EVTCHN_STATUS,
   EVTCHN_UNMASK,
   EVTCHNOP,
@@ -28,6 +32,8 @@ import {
   status,
   unmask,
 } from '../event-channel.ts';
+import { expandArray, initControl, setPriority } from '../event-fifo.ts';
+import { setPending } from '../event-port.ts';
 import type { Host } from '../host.ts';
 import type { Argument } from './argument.ts';
 import { read, write } from './physdev.ts';
@@ -86,6 +92,21 @@ export function eventChannelOp(h: Host, d: Domain, cmd: number, arg: Argument): 
     case EVTCHNOP.reset: {
       const a = read(d, EVTCHN_RESET, arg);
       return a ? reset(h, d, a.value.dom) : -ERRNO.EFAULT;
+    }
+    case EVTCHNOP.initControl: {
+      const a = read(d, EVTCHN_INIT_CONTROL, arg);
+      if (!a) return -ERRNO.EFAULT;
+      const ret = initControl(d, a.value.vcpu, a.value.control_gfn, a.value.offset);
+      return ret || write(a, arg, { link_bits: EVTCHN_FIFO.linkBits });
+    }
+    case EVTCHNOP.expandArray: {
+      const a = read(d, EVTCHN_EXPAND_ARRAY, arg);
+      return a ? expandArray(d, a.value.array_gfn, (port) => setPending(h, d, port)) : -ERRNO.EFAULT;
+    }
+    case EVTCHNOP.setPriority: {
+      const a = read(d, EVTCHN_SET_PRIORITY, arg);
+      if (!a) return -ERRNO.EFAULT;
+      return d.ports.isValid(a.value.port) ? setPriority(d, a.value.port, a.value.priority) : -ERRNO.EINVAL;
     }
     default:
       return -ERRNO.ENOSYS;
