@@ -48,7 +48,14 @@ const HOOK = {
   slot: 32,
   powerState: 64,
   rootErrors: 128,
+  vpd: 256,
 } as const;
+
+/**
+ * Bit 15 of the VPD address, in its high byte: turns over when the transfer that it asks for is complete, here at once
+ * (PCI 3.0 appendix I). What is transferred no image holds: the data register keeps its value.
+ */
+const VPD_FLAG = 0x80;
 
 /** Makes a function from its image: masks from its capabilities, or measured ones when given. */
 export function createFunction(spec: FunctionSpec, options: FunctionOptions = {}): EmulatedFunction {
@@ -76,6 +83,7 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
   readonly #express: number;
   readonly #power: number;
   readonly #af: number;
+  readonly #vpd: number;
   readonly #rootCommandAt: number = 0;
   #downstream: Downstream | undefined;
 
@@ -102,6 +110,7 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     this.#express = this.#find(0x10)?.at ?? 0;
     this.#power = this.#find(0x01)?.at ?? 0;
     this.#af = this.#find(0x13)?.at ?? 0;
+    this.#vpd = this.#find(0x03)?.at ?? 0;
     const msi = this.#find(0x05);
     if (msi) this.msi = new Msi(this, msi.at);
     const msix = this.#find(0x11);
@@ -232,6 +241,7 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     if (this.msix) hook(this.msix.at + 3, 1, HOOK.msix);
     if (this.#express) hook(this.#express + PCIE.deviceControl + 1, 1, HOOK.deviceControl);
     if (this.#af) hook(this.#af + AF_LAYOUT.control, 1, HOOK.deviceControl);
+    if (this.#vpd && this.flavour === 'spec') hook(this.#vpd + 3, 1, HOOK.vpd);
     if (this.slot) hook(this.#express + PCIE.slotControl, 4, HOOK.slot);
     if (this.#power && this.flavour === 'spec') hook(this.#power + 4, 1, HOOK.powerState);
     if (this.rootErrors) hook(0, this.configSize, HOOK.rootErrors);
@@ -254,6 +264,7 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     if (hooks & HOOK.msi) this.msi!.written(offset, width);
     if (hooks & HOOK.msix) this.msix!.written(offset, width, msixControl);
     if (hooks & HOOK.bridgeControl) this.#bridgeControlWritten(bridgeControl);
+    if (hooks & HOOK.vpd && overlaps(offset, width, this.#vpd + 3, 1)) config.bytes[this.#vpd + 3] ^= VPD_FLAG;
     if (hooks & HOOK.powerState) this.#powerStateWritten(powerState);
     if (hooks & HOOK.rootErrors) this.rootErrors!.updateVector();
     if (hooks & HOOK.deviceControl) this.#deviceControlWritten(offset, width, value);

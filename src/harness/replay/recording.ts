@@ -54,6 +54,7 @@ export function* jsonLines(bytes: Buffer, file: string): Generator<unknown, unde
 const NEWLINE = 0x0a;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const SINGLE = Array.from({ length: 0x80 }, (_, c) => String.fromCharCode(c));
 /** The deepest nesting taken; recordings have four levels. */
 const MAX_DEPTH = 64;
 
@@ -65,9 +66,6 @@ class JsonScanner {
   readonly #bytes: Buffer;
   /** Strings of up to four bytes, as all names of operations are, by their bytes. */
   readonly #short = new Map<number, string>();
-  /** Elements of the arrays being read, so that each array is made once, in its final size. */
-  readonly #stack: unknown[] = [];
-  #top = 0;
   #at = 0;
   #depth = 0;
 
@@ -89,7 +87,6 @@ class JsonScanner {
   /** The value that takes the rest of the line. */
   line(): unknown {
     this.#depth = 0;
-    this.#top = 0;
     const value = this.#value();
     if (this.#peek() !== NEWLINE) this.#fail('something follows the value');
     this.#at++;
@@ -119,18 +116,32 @@ class JsonScanner {
   }
 
   #array(): unknown[] {
-    const base = this.#top;
     this.#enter();
-    if (this.#peek() === 0x5d) this.#at++;
-    else
-      for (;;) {
-        const value = this.#value();
-        this.#stack[this.#top++] = value;
-        if (this.#next(0x5d)) break;
-      }
+    const list = this.#elements();
     this.#depth--;
-    const list = this.#stack.slice(base, this.#top);
-    this.#top = base;
+    return list;
+  }
+
+  /** Arrays of a trace have few elements: written as literals they are made at once, in their final size. */
+  #elements(): unknown[] {
+    if (this.#peek() === 0x5d) {
+      this.#at++;
+      return [];
+    }
+    const a = this.#value();
+    if (this.#next(0x5d)) return [a];
+    const b = this.#value();
+    if (this.#next(0x5d)) return [a, b];
+    const c = this.#value();
+    if (this.#next(0x5d)) return [a, b, c];
+    const d = this.#value();
+    if (this.#next(0x5d)) return [a, b, c, d];
+    const e = this.#value();
+    if (this.#next(0x5d)) return [a, b, c, d, e];
+    const f = this.#value();
+    if (this.#next(0x5d)) return [a, b, c, d, e, f];
+    const list = [a, b, c, d, e, f, this.#value()];
+    while (!this.#next(0x5d)) list.push(this.#value());
     return list;
   }
 
@@ -185,6 +196,7 @@ class JsonScanner {
     if (this.#at >= bytes.length || c === NEWLINE) this.#fail('a string is cut off');
     const end = this.#at++;
     if (!plain) return JSON.parse(bytes.toString('utf8', start - 1, end + 1));
+    if (end - start === 1) return SINGLE[key];
     if (end - start > 4) return bytes.toString('latin1', start, end);
     let text = this.#short.get(key);
     if (text === undefined) {
