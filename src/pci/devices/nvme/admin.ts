@@ -40,8 +40,8 @@ function asyncEventRequest(ctx: Context, req: Request): number {
 function abort(ctx: Context, req: Request): number {
   const sqid = req.cdw[10] & 0xffff;
   const cid = req.cdw[10] >>> 16;
-  if (!sqExists(ctx, sqid)) return STATUS.invalidFieldInCommand;
   req.result = 1;
+  if (!sqExists(ctx, sqid)) return STATUS.invalidFieldInCommand;
   if (sqid === 0 && cqRoom(ctx, 0) >= 2 && dropEventRequest(ctx, cid)) {
     complete(ctx, { sqid: 0, cid, result: 0 }, STATUS.commandAbortRequested);
     req.result = 0;

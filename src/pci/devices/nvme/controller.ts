@@ -55,9 +55,10 @@ export class NvmeController {
   /**
    * @param shape from `completeOptions`
    * @param vectors most vectors the function can have in any interrupt mode
+   * @param label names the controller where states are told apart
    */
-  constructor(shape: NvmeShape, host: NvmeHost, vectors: number, arena?: Arena) {
-    const state = new NvmeState(arena ?? new Arena(NvmeState.sizeBytes(shape, vectors)), shape, vectors);
+  constructor(shape: NvmeShape, host: NvmeHost, vectors: number, arena?: Arena, label = 'nvme') {
+    const state = new NvmeState(arena ?? new Arena(NvmeState.sizeBytes(shape, vectors)), shape, vectors, label);
     this.#ctx = { shape, state, host, memory: new HostMemory(host), vectors };
     this.#interrupts = new InterruptLogic(this.#ctx);
     this.#setInitial();

@@ -68,9 +68,10 @@ export class NvmeFunction extends EmulatedFunction {
     const vectors = Math.max(msixStructures(spec).count, 32);
     const own = arena ?? new Arena(NvmeState.sizeBytes(shape, vectors) + (1 << 16));
     super(spec, { arena: own, ...(dma && { dma }) });
+    const label = `${formatBdf(spec.bdf)} ${spec.name}.nvme`;
     this.arena = own;
     this.shape = shape;
-    this.controller = new NvmeController(shape, new FunctionHost(this), vectors, own);
+    this.controller = new NvmeController(shape, new FunctionHost(this), vectors, own, label);
     this.setBarHandler(0, new RegisterBar(this.controller));
   }
 

@@ -66,18 +66,19 @@ export class NvmeState {
   readonly errors: Int32Array;
   readonly counters: Int32Array;
 
-  constructor(arena: Arena, shape: NvmeShape, vectors: number) {
+  /** @param label names the controller where states are told apart */
+  constructor(arena: Arena, shape: NvmeShape, vectors: number, label: string) {
     const queues = shape.queuePairs + 1;
-    this.registers = arena.int32(REGISTER_WORDS, 'nvme registers');
-    this.vars = arena.int32(VAR.COUNT, 'nvme variables');
-    this.sqs = arena.int32(queues * SQ.WORDS, 'nvme submission queues');
-    this.cqs = arena.int32(queues * CQ.WORDS, 'nvme completion queues');
-    this.features = arena.int32(FEATURE_WORDS, 'nvme features');
-    this.coalescingDisable = arena.int32((vectors + 31) >> 5, 'nvme coalescing disable');
-    this.errorRecovery = arena.int32(shape.namespaces.length, 'nvme error recovery');
-    this.aerCids = arena.int32(shape.asyncEventRequests, 'nvme asynchronous event requests');
-    this.errors = arena.int32(shape.errorLogEntries * ERR.WORDS, 'nvme error log');
-    this.counters = arena.int32(COUNTER.WORDS, 'nvme counters');
+    this.registers = arena.int32(REGISTER_WORDS, `${label}.registers`);
+    this.vars = arena.int32(VAR.COUNT, `${label}.variables`);
+    this.sqs = arena.int32(queues * SQ.WORDS, `${label}.sqs`);
+    this.cqs = arena.int32(queues * CQ.WORDS, `${label}.cqs`);
+    this.features = arena.int32(FEATURE_WORDS, `${label}.features`);
+    this.coalescingDisable = arena.int32((vectors + 31) >> 5, `${label}.coalescingDisable`);
+    this.errorRecovery = arena.int32(shape.namespaces.length, `${label}.errorRecovery`);
+    this.aerCids = arena.int32(shape.asyncEventRequests, `${label}.aerCids`);
+    this.errors = arena.int32(shape.errorLogEntries * ERR.WORDS, `${label}.errors`);
+    this.counters = arena.int32(COUNTER.WORDS, `${label}.counters`);
   }
 
   /** Bytes of arena that a controller of this shape takes (each array is rounded up to 8). */

@@ -124,6 +124,13 @@ describe('an NVMe function made from options', () => {
     expect(driver.identify(1).status).toBe(0);
   });
 
+  test('a difference of states names the controller', () => {
+    const { fn, driver } = setUp({ bdf: 0x0300 });
+    const before = fn.arena.snapshot();
+    driver.enable();
+    expect(fn.arena.explainDifference(before)).toMatch(/^0000:03:00\.0 nvme\.nvme\.registers\+0x14: 0 then/);
+  });
+
   test('2048 queue pairs and vectors fit, none hides another', () => {
     const { fn, driver } = setUp({ queuePairs: 2048 });
     expect(fn.msix!.count).toBe(2048);
