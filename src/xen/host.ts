@@ -30,6 +30,9 @@ export interface HostOptions extends Partial<HostSize> {
   trace?: TraceSink | undefined;
 }
 
+/** A flat logical id has eight bits. */
+const FLAT_CPUS = 8;
+
 /** A pass-through softirq waits for this record. */
 export interface DpciWork {
   domain: Domain;
@@ -47,6 +50,8 @@ export class Host {
   readonly levelFrom: number;
   readonly intremap: boolean;
   readonly irqBalance: boolean;
+  /** The local APICs are addressed by bits of a logical id, so that a vector is the same on all of them. */
+  readonly flat: boolean;
   readonly irqs: IrqTable;
   readonly vectors: VectorPool;
   readonly apics: LocalApics;
@@ -75,10 +80,11 @@ export class Host {
     this.intremap = options.intremap ?? false;
     this.irqBalance = options.irqBalance ?? true;
     this.trace = options.trace;
+    this.flat = profile.hostMessage === 'logical-lowest' && this.size.cpus <= FLAT_CPUS;
     const { arena } = this;
     this.state = arena.int32(2, 'xen.host');
     this.irqs = new IrqTable(arena, this.nrIrqs, this.gsis, options.maxGuestsPerIrq ?? profile.guestsPerIrq.shared);
-    this.vectors = new VectorPool(arena, profile.vectors, this.size.cpus);
+    this.vectors = new VectorPool(arena, profile.vectors, this.size.cpus, this.flat);
     this.apics = new LocalApics(arena, this.size.cpus);
     this.eoi = new EoiStack(arena, this.size.cpus);
     this.devices = new DeviceTable(arena, options.maxDevices ?? 64);

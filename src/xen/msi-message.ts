@@ -14,8 +14,8 @@ const SUBHANDLE_VALID = 0x8;
 
 /** Address bits 12–19 for a CPU, or for any CPU that the irq's vector is taken on (−1). */
 function destination(h: Host, cpu: number, vectorCpu: number): number {
-  if (h.profile.hostMessage === 'physical-fixed') return cpu < 0 ? vectorCpu : cpu;
-  return cpu < 0 ? (1 << Math.min(h.size.cpus, 8)) - 1 : 1 << (cpu & 7);
+  if (!h.flat) return cpu < 0 ? vectorCpu : cpu;
+  return cpu < 0 ? (1 << h.size.cpus) - 1 : 1 << cpu;
 }
 
 /**
@@ -31,9 +31,8 @@ export function fillMessage(h: Host, msi: number, irq: number): void {
     return;
   }
   const dest = destination(h, irqs.target[irq], irqs.cpu[irq]) << 12;
-  const logical = profile.hostMessage === 'logical-lowest';
-  msis.messageLo[msi] = BASE | dest | (logical ? LOGICAL | LOWEST_PRIORITY_HINT : 0);
-  msis.messageData[msi] = ASSERT | (logical ? LOWEST_PRIORITY : 0) | vector;
+  msis.messageLo[msi] = BASE | dest | (h.flat ? LOGICAL | LOWEST_PRIORITY_HINT : 0);
+  msis.messageData[msi] = ASSERT | (h.flat ? LOWEST_PRIORITY : 0) | vector;
 }
 
 /** The descriptor's message as the device must send it: with remapping, a reference to the remapping entry. */

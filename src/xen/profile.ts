@@ -51,7 +51,7 @@ export interface XenProfile {
   injectMsi: 'silent' | 'signed' | 'unsigned';
   msiInjection: 'hvmop' | 'dmop';
   hvmPirqsFeature: 'every-hvm' | 'has-pirq';
-  /** MSI messages of the host: logical destination and lowest priority, or physical and fixed. */
+  /** MSI messages of a host with up to eight CPUs: logical destination and lowest priority, or physical and fixed. */
   hostMessage: 'logical-lowest' | 'physical-fixed';
   msixTable: 'prepared' | 'caller';
   /** Setting an affinity that needs no other remapping entry leaves the device's registers alone. */

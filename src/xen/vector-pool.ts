@@ -11,6 +11,8 @@ const VECTORS = 256;
  */
 export class VectorPool {
   readonly cpus: number;
+  /** Every vector is taken on all CPUs at once, as logical destinations need it. */
+  readonly #shared: boolean;
   readonly #layout: VectorLayout;
   readonly #reserved = new Uint8Array(VECTORS);
   /** Per CPU and vector: irq, or its complement once the irq has lost the vector. */
@@ -18,8 +20,9 @@ export class VectorPool {
   /** Vector last handed out, and the offset of the present round. */
   readonly #cursor: Int32Array;
 
-  constructor(arena: Arena, layout: VectorLayout, cpus: number) {
+  constructor(arena: Arena, layout: VectorLayout, cpus: number, shared = false) {
     this.cpus = cpus;
+    this.#shared = shared;
     this.#layout = layout;
     for (const vector of layout.reserved) this.#reserved[vector] = 1;
     this.#irq = arena.int32(VECTORS * cpus, 'xen.vectors').fill(NEVER);
@@ -33,13 +36,13 @@ export class VectorPool {
   }
 
   /**
-   * Takes the next free vector on the lowest CPU of `from`…`to` that has one, in steps of 8 so that neighbours get
+   * Takes the next free vector on the lowest CPU that has one, in steps of 8 so that neighbours get
    * different priority classes. The vector at the cursor itself is never tried again.
    * @returns cpu << 8 | vector, or −1 if there is none
    */
-  assign(irq: number, from = 0, to = this.cpus): number {
+  assign(irq: number): number {
     const { first, last, legacy } = this.#layout;
-    for (let cpu = from; cpu < to; cpu++) {
+    for (let cpu = 0; cpu < (this.#shared ? 1 : this.cpus); cpu++) {
       let vector = this.#cursor[0];
       let offset = this.#cursor[1];
       for (;;) {
@@ -51,10 +54,10 @@ export class VectorPool {
         if (vector === this.#cursor[0]) break;
         if (this.#reserved[vector]) continue;
         if (cpu === 0 && vector >= legacy[0] && vector <= legacy[1]) continue;
-        if (this.#irq[cpu * VECTORS + vector] >= 0) continue;
+        if (this.#isTaken(cpu, vector)) continue;
         this.#cursor[0] = vector;
         this.#cursor[1] = offset;
-        this.#irq[cpu * VECTORS + vector] = irq;
+        this.#set(cpu, vector, irq);
         return (cpu << 8) | vector;
       }
     }
@@ -62,7 +65,18 @@ export class VectorPool {
   }
 
   release(irq: number, cpu: number, vector: number): void {
-    this.#irq[cpu * VECTORS + vector] = ~irq;
+    this.#set(cpu, vector, ~irq);
+  }
+
+  #isTaken(cpu: number, vector: number): boolean {
+    if (!this.#shared) return this.#irq[cpu * VECTORS + vector] >= 0;
+    for (let c = 0; c < this.cpus; c++) if (this.#irq[c * VECTORS + vector] >= 0) return true;
+    return false;
+  }
+
+  #set(cpu: number, vector: number, irq: number): void {
+    if (!this.#shared) this.#irq[cpu * VECTORS + vector] = irq;
+    else for (let c = 0; c < this.cpus; c++) this.#irq[c * VECTORS + vector] = irq;
   }
 
   /** Places the cursor, as allocations before those of interest would have. */
