@@ -51,9 +51,9 @@ export class Arena {
   }
 
   /**
-   * Leaves what `isName` says out of {@link hash} and {@link equals}: state that only names things (which vector an irq
-   * happens to have) or that others determine. Two states that differ in nothing else then count as equal, which is
-   * right only if they behave alike but for those names; who calls this must know. Snapshots keep everything.
+   * Leaves what `isName` says out of {@link fingerprint}: state that only names things (which vector an irq
+   * happens to have) or that other state determines. States that differ in nothing else then have one fingerprint, which
+   * is right only if they behave alike but for those names; who calls this must know. Snapshots keep everything.
    */
   excludeFromIdentity(isName: (label: string) => boolean): void {
     const runs: [number, number][] = [];
@@ -68,19 +68,25 @@ export class Arena {
     this.#identity = runs;
   }
 
-  /** 32-bit hash of the state; equal states hash alike. Four lanes of FNV-1a over words, then a mix. */
-  hash(seed = 0x811c9dc5): number {
-    let h = seed | 0;
-    for (const [from, to] of this.#identity ?? [[0, this.#used >> 2]]) h = hashWords(this.#words, from, to, h);
-    h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-    return h ^ (h >>> 13);
+  /**
+   * A fingerprint of 128 bits in the four words of `into`; equal states have equal ones. `extra` counts as if it were
+   * part of the state, which is how what {@link excludeFromIdentity} leaves out can be put in another form.
+   */
+  fingerprint(into: Int32Array, extra?: Int32Array): void {
+    into[0] = 0x243f6a88;
+    into[1] = 0x85a308d3 | 0;
+    into[2] = 0x13198a2e;
+    into[3] = 0x03707344;
+    for (const [from, to] of this.#identity ?? [[0, this.#used >> 2]]) mixWords(into, this.#words, from, to);
+    if (extra) mixWords(into, extra, 0, extra.length);
+    finishMix(into);
   }
 
-  equals(snapshot: Int32Array): boolean {
-    const words = this.#words;
-    for (const [from, to] of this.#identity ?? [[0, snapshot.length]])
-      for (let i = from; i < to; i++) if (words[i] !== snapshot[i]) return false;
-    return true;
+  /** 32 bits of the {@link fingerprint}. */
+  hash(): number {
+    const print = new Int32Array(4);
+    this.fingerprint(print);
+    return print[0];
   }
 
   /** Names the first word in which the present state differs from `snapshot`, or undefined if none does. */
@@ -106,22 +112,39 @@ export class Arena {
   }
 }
 
-function hashWords(words: Int32Array, from: number, to: number, seed: number): number {
-  let a = seed;
-  let b = seed ^ 0x9e3779b9;
-  let c = seed ^ 0x85ebca6b;
-  let d = seed ^ 0xc2b2ae35;
+/**
+ * Four lanes that each take every fourth word, multiplied and folded (as FNV-1a does with bytes), and are rotated into
+ * each other after each run, so that a word counts by its value and its place.
+ */
+function mixWords(into: Int32Array, words: Int32Array, from: number, to: number): void {
+  let a = into[0] ^ (to - from);
+  let b = into[1];
+  let c = into[2];
+  let d = into[3];
   let i = from;
   for (; i + 3 < to; i += 4) {
-    a = Math.imul(a ^ words[i], 0x01000193);
-    b = Math.imul(b ^ words[i + 1], 0x01000193);
-    c = Math.imul(c ^ words[i + 2], 0x01000193);
-    d = Math.imul(d ^ words[i + 3], 0x01000193);
-    a ^= a >>> 15;
-    b ^= b >>> 15;
-    c ^= c >>> 15;
-    d ^= d >>> 15;
+    a = Math.imul(a ^ words[i], 0x85ebca6b);
+    b = Math.imul(b ^ words[i + 1], 0xc2b2ae35);
+    c = Math.imul(c ^ words[i + 2], 0x27d4eb2f);
+    d = Math.imul(d ^ words[i + 3], 0x165667b1);
+    a = (a ^ (a >>> 15)) + b;
+    b = (b ^ (b >>> 13)) + c;
+    c = (c ^ (c >>> 16)) + d;
+    d = (d ^ (d >>> 14)) + a;
   }
-  for (; i < to; i++) a = Math.imul(a ^ words[i], 0x01000193) ^ (a >>> 15);
-  return Math.imul(a, 0x85ebca6b) ^ Math.imul(b, 0x27d4eb2f) ^ Math.imul(c, 0x165667b1) ^ Math.imul(d, 0x9e3779b1);
+  for (; i < to; i++) a = Math.imul(a ^ words[i], 0x9e3779b1) ^ (a >>> 15);
+  into[0] = b;
+  into[1] = c;
+  into[2] = d;
+  into[3] = a;
+}
+
+/** Every bit of every word comes to depend on all of them. */
+function finishMix(into: Int32Array): void {
+  for (let round = 0; round < 8; round++) {
+    const i = round & 3;
+    const x = into[i] ^ into[(i + 3) & 3];
+    const y = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+    into[i] = y ^ (y >>> 13);
+  }
 }

@@ -1,4 +1,3 @@
-import type { Arena } from '../core/index.ts';
 import type { Stepper, TaskPosition } from './stepper.ts';
 import type { ControllerState, World } from './world.ts';
 
@@ -33,9 +32,10 @@ export interface Exploration {
 
 const LETTER: Record<ControllerState, string> = { good: 'g', degraded: 'd', failed: 'f' };
 
-/** One state of a layer: shared state, where each task stands, how many paths lead here, and the best of them. */
+/** One state of a layer: shared state and its fingerprint, where each task stands, the paths to it and the best ones. */
 interface State {
   shared: Int32Array;
+  print: Int32Array;
   positions: TaskPosition[];
   paths: bigint;
   /** Best path by the task that made the last step: only that matters for the switches still to come. */
@@ -72,9 +72,11 @@ export function explore(world: World, stepper: Stepper, options: ExploreOptions 
   world.takeViolations();
 
   const start: Path = { previous: undefined, task: -1, violatedAt: Infinity, switches: -1 };
-  let layer: State[] = [{ shared: world.arena.snapshot(), positions, paths: 1n, best: new Map([[-1, start]]) }];
+  let layer: State[] = [
+    { shared: world.arena.snapshot(), print: new Int32Array(4), positions, paths: 1n, best: new Map([[-1, start]]) },
+  ];
   for (let level = 1; layer.length > 0 && result.complete; level++) {
-    const next = new Layer(world.arena);
+    const next = new Layer(world);
     for (const state of layer) {
       const running = state.positions.flatMap((position, task) => (stepper.isDone(task, position) ? [] : [task]));
       if (running.length === 0) finish(world, state, result, bestEnds);
@@ -127,32 +129,38 @@ function permutations(items: readonly number[]): number[][] {
   return items.flatMap((first, i) => permutations(items.toSpliced(i, 1)).map((rest) => [first, ...rest]));
 }
 
-/** The states reached by one more step, each kept once. */
+/** The states reached by one more step, each kept once. They are told apart by positions and a 128-bit fingerprint. */
 class Layer {
   readonly states: State[] = [];
-  readonly #arena: Arena;
-  readonly #byHash = new Map<number, State[]>();
+  readonly #world: World;
+  readonly #print = new Int32Array(4);
+  readonly #byPrint = new Map<number, State[]>();
 
-  constructor(arena: Arena) {
-    this.#arena = arena;
+  constructor(world: World) {
+    this.#world = world;
   }
 
-  /** Adds the arena's present state; paths that meet in an equal state (compared in full, not by hash) are summed. */
+  /** Adds the world's present state; paths that meet in one state are summed. */
   add(positions: TaskPosition[], paths: bigint): { target: State; isNew: boolean } {
-    let seed = 0x811c9dc5;
-    for (const p of positions) seed = Math.imul(seed ^ ((p.node.id << 8) | (p.steps & 0xff)), 0x01000193);
-    const hash = this.#arena.hash(seed);
-    const bucket = this.#byHash.get(hash) ?? [];
+    const { arena } = this.#world;
+    const print = this.#print;
+    arena.fingerprint(print, this.#world.identity?.());
+    const key = (print[0] >>> 0) * 0x20_0000 + (print[1] & 0x1f_ffff);
+    const bucket = this.#byPrint.get(key) ?? [];
     for (const state of bucket) {
-      if (!samePositions(state.positions, positions) || !this.#arena.equals(state.shared)) continue;
+      if (!samePrint(state.print, print) || !samePositions(state.positions, positions)) continue;
       state.paths += paths;
       return { target: state, isNew: false };
     }
-    const state: State = { shared: this.#arena.snapshot(), positions, paths, best: new Map() };
-    if (bucket.push(state) === 1) this.#byHash.set(hash, bucket);
+    const state: State = { shared: arena.snapshot(), print: print.slice(), positions, paths, best: new Map() };
+    if (bucket.push(state) === 1) this.#byPrint.set(key, bucket);
     this.states.push(state);
     return { target: state, isNew: true };
   }
+}
+
+function samePrint(a: Int32Array, b: Int32Array): boolean {
+  return a[0] === b[0] && a[1] === b[1] && a[2] === b[2] && a[3] === b[3];
 }
 
 function samePositions(a: readonly TaskPosition[], b: readonly TaskPosition[]): boolean {

@@ -36,7 +36,7 @@ import {
   HypercallToolstack,
   PassthroughDevice,
 } from '../xen/device-model/index.ts';
-import { Hypervisor, type XenProfile } from '../xen/index.ts';
+import { Hypervisor, isMasked2l, isPending2l, type XenProfile } from '../xen/index.ts';
 import { FunctionBus } from './function-bus.ts';
 import { GuestRam } from './guest-ram.ts';
 import { checkInvariants } from './invariants.ts';
@@ -55,16 +55,16 @@ const FIRST_RAM_ADDRESS = 0x1000_0000;
 const RAM_STRIDE = 0x0100_0000;
 const GUEST_TABLE_BASE = 0xf100_0000;
 /**
- * State in which two machines may differ and yet behave alike: which host vector an irq has (and so the message in the
- * device, and where the search goes on), the order of a vCPU's list of pirq ports, and what a port's peer is, which the
- * pirq records tell as well.
+ * State in which two machines may differ and yet behave alike. Names: which host vector an irq has (with the messages in
+ * the devices, and where the search goes on) and which port a pirq has. What other state determines: the irqs' records
+ * and the ports' peers. {@link Machine.identity} tells what is left of them.
  */
 const NAMES =
-  /^xen\.(irq\.vector|vectors|vectorCursor|msi\.message\w+|dom\d+\.port\.(next|prev|first)PirqPort|dom\d+\.port\.peer)$|\.msix\.table$/;
+  /^xen\.(irq\.vector|vectors|vectorCursor|msi\.message\w+|dom\d+\.(port\.\w+|evtchn|sharedInfo))$|\.msix\.table$|^kernel (irqs|irq list|irq by port)$/;
 /** Enough for a driver to see that reads work. */
 const NAMESPACE_BYTES = 1 << 16;
 /** Highest event channel port: small, so that states are. */
-const MAX_PORT = 255;
+const MAX_PORT = 63;
 
 export interface MachineOptions {
   deviceModel: DeviceModelProfile;
@@ -138,8 +138,13 @@ export class Machine implements World {
       arena: this.arena,
       trace: (event) => this.#narrator.xen(event),
     });
-    this.hypervisor.createDomain({ id: HOST_DOMAIN, kind: 'pv-hwdom', nrPirqs: options.gsis });
-    this.hypervisor.createDomain({ id: GUEST_DOMAIN, kind: 'hvm', hasPirq: true, maxPort: MAX_PORT });
+    this.hypervisor.createDomain({ id: HOST_DOMAIN, kind: 'pv-hwdom', nrPirqs: options.gsis, maxPort: 1 });
+    this.hypervisor.createDomain({
+      id: GUEST_DOMAIN,
+      kind: 'hvm',
+      hasPirq: true,
+      maxPort: MAX_PORT + options.controllers * options.vectors,
+    });
     this.#sharedInfo = this.hypervisor.domain(GUEST_DOMAIN).sharedInfo;
     for (const fn of functions) this.#assign(fn);
     this.slots = functions.map((fn, i) => this.#passThrough(fn, controllers[i]));
@@ -177,6 +182,18 @@ export class Machine implements World {
       this.#settle();
       return answer;
     });
+  }
+
+  /** Ports without their numbers: who has one, and what is pending on it; irq records in the order of their list. */
+  identity(): Int32Array {
+    const words: number[] = [];
+    const domain = this.hypervisor.domain(GUEST_DOMAIN);
+    for (let pirq = 0; pirq < domain.records; pirq++) if (domain.evtchn[pirq]) words.push(pirq);
+    for (const { irq, type, port, pirq, flags, bdf = -1, entry } of this.records.irqs()) {
+      const event = port === 0 ? 0 : 1 | (isPending2l(domain, port) ? 2 : 0) | (isMasked2l(domain, port) ? 4 : 0);
+      words.push(irq, type, event, pirq, flags, bdf, entry);
+    }
+    return Int32Array.from(words);
   }
 
   takeViolations(): string[] {

@@ -10,6 +10,11 @@ export type ControllerState = 'good' | 'degraded' | 'failed';
  */
 export interface World {
   readonly arena: Arena;
+  /**
+   * What tells states apart besides the arena's fingerprint, for a world that leaves names out of that; see
+   * {@link Arena.excludeFromIdentity}. No side effects.
+   */
+  identity?(): Int32Array;
   /** Carries out an access of `task` and everything that follows from it at once (interrupts included). */
   perform(task: number, access: Access): Answer;
   /** Names of invariants broken since the last call or in the present state. Must not change the state. */

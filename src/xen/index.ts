@@ -9,6 +9,7 @@ export {
   IRQ_UNBOUND,
   PIRQ_ALLOCATED,
 } from './domain.ts';
+export { isMasked2l, isPending2l } from './event-2l.ts';
 export { HostFault } from './fault.ts';
 export type { GuestMemory } from './guest-memory.ts';
 export type { HostBus } from './host-bus.ts';
