@@ -89,6 +89,11 @@ export class Arena {
     return print[0];
   }
 
+  /** True if the present state is that of `snapshot`, word for word. */
+  equals(snapshot: Int32Array): boolean {
+    return this.explainDifference(snapshot) === undefined;
+  }
+
   /** Names the first word in which the present state differs from `snapshot`, or undefined if none does. */
   explainDifference(snapshot: Int32Array): string | undefined {
     for (let i = 0; i < snapshot.length; i++) {
