@@ -9,6 +9,7 @@ interface CommandModule {
 const COMMANDS: Record<string, () => Promise<CommandModule>> = {
   budget: () => import('./budget.ts'),
   clone: () => import('./clone.ts'),
+  explore: () => import('./explore.ts'),
   lspci: () => import('./lspci.ts'),
   replay: () => import('./replay.ts'),
 };

@@ -9,3 +9,25 @@ export {
   IRQ_UNBOUND,
   PIRQ_ALLOCATED,
 } from './domain.ts';
+export { isMasked2l, isPending2l } from './event-2l.ts';
+export { HostFault } from './fault.ts';
+export type { GuestMemory } from './guest-memory.ts';
+export type { HostBus } from './host-bus.ts';
+export { type HypercallOptions, type HypercallResult, Hypervisor, type HypervisorOptions } from './hypervisor.ts';
+export {
+  type IrqView,
+  isPassthroughBound,
+  type MessageView,
+  type MsiView,
+  type PirqView,
+  type PortView,
+  vcpuEvents,
+  viewIrqs,
+  viewMessages,
+  viewPirqs,
+  viewPorts,
+} from './inspect.ts';
+export type { Fault } from './ops/argument.ts';
+export { getXenProfile, SWITCH_SOURCES, type XenProfile, xenProfileNames } from './profile.ts';
+export { domainPirqs, type HostSize, hostIrqs } from './sizes.ts';
+export type { HypervisorEvent, TraceSink } from './trace.ts';

@@ -1,0 +1,240 @@
+import { type Command, Option } from 'commander';
+import { UsageError } from '../core/index.ts';
+import type { Grain } from '../guest/index.ts';
+import {
+  CASE_WORKLOADS,
+  type CaseConfig,
+  caseConfig,
+  exploreCase,
+  type PreparedCase,
+  prepareCase,
+  type StartPoint,
+  type WorkloadName,
+} from '../lab/case.ts';
+import { type Exploration, goodCounts } from '../lab/explorer.ts';
+import { INVARIANTS } from '../lab/invariants.ts';
+import { formatSchedule, parseSchedule, taskName } from '../lab/schedule.ts';
+import { type Telling, tell } from '../lab/telling.ts';
+import { story } from '../report/story.ts';
+import { addSideOptions, type SideOptions, Sides } from './case-options.ts';
+import { humanCount, jsonCount, oneOf, Progress, print, printJson, table, wholeNumber } from './output.ts';
+import { writeTrace } from './write-reports.ts';
+
+interface Options extends SideOptions {
+  deviceModel: string;
+  kernel: string;
+  workload: WorkloadName;
+  steps: Grain;
+  from: StartPoint;
+  atomic?: 'reenable';
+  sequential?: boolean;
+  maxStates: number;
+  schedule?: string;
+  trace?: string;
+  json?: boolean;
+}
+
+export const SCENARIO = 'lp1657489';
+const WORKLOAD_NAMES = Object.keys(CASE_WORKLOADS) as WorkloadName[];
+
+export function register(program: Command): void {
+  const command = program
+    .command('explore')
+    .description('follow every interleaving of one case, or replay one of them by its schedule')
+    .argument('<scenario>', `what to explore: ${SCENARIO}`)
+    .option('--device-model <name>', 'qemu-2.0, qemu-2.1 or qemu-7.2', 'qemu-2.1')
+    .option('--kernel <name>', 'kernel profile of the guest', 'linux-4.4.0-59')
+    .option('--workload <name>', WORKLOAD_NAMES.join(', '), oneOf('workload', WORKLOAD_NAMES), 'one-disable-many')
+    .option(
+      '--steps <grain>',
+      'what is one step: coarse, group, fine',
+      oneOf('grain', ['coarse', 'group', 'fine']),
+      'coarse',
+    )
+    .option(
+      '--from <point>',
+      'start, or reenable: after every first enable and disable',
+      oneOf('start', ['start', 'reenable']),
+      'start',
+    )
+    .option('--atomic <part>', 'reenable: a controller’s re-enable and start are one step', oneOf('part', ['reenable']))
+    .option('--sequential', 'one controller after another: a single interleaving')
+    .option('--max-states <n>', 'give up beyond so many states', wholeNumber('--max-states', 1, 2 ** 31), 2_000_000)
+    .option('--schedule <string>', 'replay this schedule and tell what happens')
+    .option('--trace <file>', 'with a schedule, or else for the worst outcome: Chrome trace JSON for Perfetto')
+    .addOption(new Option('--json', 'print JSON'))
+    .addHelpText(
+      'after',
+      `\nExample:\n  pirqlab explore ${SCENARIO} --device-model qemu-2.1 --kernel linux-4.4.0-59 --controllers 2 --json`,
+    );
+  addSideOptions(command, 3).action((scenario: string, options: Options) => run(scenario, options));
+}
+
+function run(scenario: string, options: Options): void {
+  if (scenario !== SCENARIO) throw new UsageError(`unknown scenario "${scenario}"; known: ${SCENARIO}`);
+  const config = configOf(options);
+  const prepared = prepareCase(config);
+  if (options.schedule !== undefined) {
+    const choices = parseSchedule(options.schedule, prepared.digest, config.controllers);
+    report(prepared, options, undefined, tell(prepared, choices), choices);
+    return;
+  }
+  const progress = new Progress();
+  const started = performance.now();
+  const exploration = exploreCase(prepared, {
+    maxStates: options.maxStates,
+    onProgress: ({ states }) => progress.show(`${humanCount(states)} states …`),
+  });
+  progress.clear();
+  const seconds = (performance.now() - started) / 1000;
+  const worst = worstOutcome(exploration);
+  const choices = worst === undefined ? undefined : exploration.witnesses.get(worst);
+  const telling = choices && (options.trace || !options.json) ? tell(prepared, choices) : undefined;
+  report(prepared, options, { exploration, seconds }, telling, choices);
+}
+
+function configOf(options: Options): CaseConfig {
+  const sides = new Sides(options);
+  return caseConfig({
+    deviceModel: sides.deviceModel(options.deviceModel),
+    kernel: sides.kernel(options.kernel),
+    xen: sides.xen,
+    drive: sides.drive,
+    controllers: options.controllers,
+    vectors: options.vectors,
+    workload: options.workload,
+    steps: options.steps,
+    from: options.from,
+    atomicReenable: options.atomic === 'reenable',
+    sequential: options.sequential ?? false,
+  });
+}
+
+/** The outcome with the fewest good controllers; undefined if all are good in every interleaving. */
+export function worstOutcome({ outcomes }: Exploration): string | undefined {
+  const good = (outcome: string) => [...outcome].filter((letter) => letter === 'g').length;
+  const bad = [...outcomes.keys()].filter((outcome) => good(outcome) < outcome.length);
+  return bad.sort((a, b) => good(a) - good(b) || (a < b ? -1 : 1))[0];
+}
+
+function report(
+  prepared: PreparedCase,
+  options: Options,
+  found: { exploration: Exploration; seconds: number } | undefined,
+  telling: Telling | undefined,
+  choices: readonly number[] | undefined,
+): void {
+  if (options.trace && telling) writeTrace(options.trace, telling.events, describe(prepared.config));
+  if (options.json) printJson(toJson(prepared, options, found, telling, choices));
+  else printText(prepared, options, found, telling, choices);
+}
+
+function describe({ deviceModel, kernel, xen, controllers, vectors, workload }: CaseConfig): string {
+  const sides = `${deviceModel.name}, ${kernel.name} (re-use ${kernel.reuse}), ${xen.name}`;
+  return `${sides}: ${controllers} controllers × ${vectors} vectors, ${CASE_WORKLOADS[workload].what}`;
+}
+
+function toJson(
+  prepared: PreparedCase,
+  options: Options,
+  found: { exploration: Exploration; seconds: number } | undefined,
+  telling: Telling | undefined,
+  choices: readonly number[] | undefined,
+): unknown {
+  const { config, digest, stepper } = prepared;
+  const { deviceModel, kernel, xen, controllers, vectors, workload, steps, from } = config;
+  const head = {
+    scenario: SCENARIO,
+    deviceModel: deviceModel.name,
+    kernel: kernel.name,
+    reuse: kernel.reuse,
+    xen: xen.name,
+    controllers,
+    vectors,
+    workload,
+    steps,
+    from,
+    ...(options.atomic && { atomic: options.atomic }),
+    ...(options.sequential && { sequential: true }),
+  };
+  const schedule = choices && formatSchedule(digest, choices);
+  if (!found)
+    return { ...head, schedule, verdict: telling!.verdict, broken: telling!.broken, story: story(telling!.events, '') };
+  const { exploration, seconds } = found;
+  const counts = (map: Map<string | number, bigint>) =>
+    Object.fromEntries([...map].map(([key, paths]) => [key, jsonCount(paths)]));
+  return {
+    ...head,
+    interleavings: jsonCount(exploration.interleavings),
+    complete: exploration.complete,
+    good: counts(goodCounts(exploration)),
+    outcomes: counts(exploration.outcomes),
+    states: exploration.states,
+    transitions: exploration.transitions,
+    accesses: stepper.accesses,
+    seconds: Number(seconds.toFixed(3)),
+    statesPerSecond: Math.round(exploration.states / seconds),
+    violations: Object.fromEntries(exploration.violations),
+    schedules: Object.fromEntries(
+      [...exploration.witnesses].map(([outcome, path]) => [outcome, formatSchedule(digest, path)]),
+    ),
+  };
+}
+
+function printText(
+  prepared: PreparedCase,
+  options: Options,
+  found: { exploration: Exploration; seconds: number } | undefined,
+  telling: Telling | undefined,
+  choices: readonly number[] | undefined,
+): void {
+  const { config, digest } = prepared;
+  print(describe(config));
+  if (found) {
+    const { exploration, seconds } = found;
+    const all = exploration.complete ? 'all' : 'stopped at a bound after';
+    print(
+      `${all} ${humanCount(exploration.interleavings)} interleavings, ` +
+        `${humanCount(exploration.states)} states, ${seconds.toFixed(1)} s`,
+    );
+    const rows = [...goodCounts(exploration)].map(([good, paths]) => [
+      `  ${good} of ${config.controllers} good`,
+      humanCount(paths),
+    ]);
+    print(table(rows));
+    if (exploration.violations.size > 0) {
+      const broken = [...exploration.violations].sort(([a], [b]) => Number(a.slice(1)) - Number(b.slice(1)));
+      print('broken on the way (states):');
+      print(table(broken.map(([name, n]) => [`  ${name}`, humanCount(n), INVARIANTS[name]])));
+    }
+  }
+  if (!telling || !choices) {
+    if (found) print('no interleaving fails');
+    return;
+  }
+  const outcome = telling.verdict.map((state, task) => `${taskName(task)} ${state}`).join(', ');
+  print(`${found ? 'a simplest run to the worst outcome' : 'this schedule'}: ${outcome}`);
+  for (const line of story(telling.events)) print(line);
+  for (const { name, after } of telling.broken) print(`    broken after ${after}: ${name}, ${INVARIANTS[name]}`);
+  if (found) print(`replay it: ${replayCommand(config, options, formatSchedule(digest, choices))}`);
+}
+
+/** The line that replays a schedule: the options of this run with `--schedule`. */
+function replayCommand(config: CaseConfig, options: Options, schedule: string): string {
+  const words = ['pirqlab explore', SCENARIO];
+  words.push(`--device-model ${options.deviceModel}`, `--kernel ${options.kernel}`, ...sideWords(options));
+  words.push(`--workload ${config.workload}`, `--steps ${config.steps}`);
+  if (config.from !== 'start') words.push(`--from ${config.from}`);
+  if (config.atomicReenable) words.push('--atomic reenable');
+  if (config.sequential) words.push('--sequential');
+  return `${words.join(' ')} --schedule ${schedule}`;
+}
+
+/** The side options in words, those at their defaults left out. */
+export function sideWords(options: SideOptions): string[] {
+  const words = [`--controllers ${options.controllers}`, `--vectors ${options.vectors}`];
+  if (options.xen !== 'xen-4.17') words.push(`--xen ${options.xen}`);
+  if (options.reuse) words.push(`--reuse ${options.reuse}`);
+  for (const change of options.set) words.push(`--set ${change}`);
+  return words;
+}
