@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { findRecordings, probeLookup, type ReplayResult, replayFile } from '../harness/replay/index.ts';
+import { findRecordings, loadReplay, probeLookup, type ReplayResult } from '../harness/replay/index.ts';
 
 interface Options {
   probe?: string;
@@ -19,17 +19,20 @@ export function register(program: Command): void {
 function run(paths: string[], options: Options): void {
   const files = findRecordings(paths);
   const probes = probeLookup(options.probe);
-  const started = process.hrtime.bigint();
-  const cpu = process.cpuUsage();
   const results: ReplayResult[] = [];
+  let [nanoseconds, cpuMicroseconds] = [0, 0];
   for (const file of files) {
-    results.push(replayFile(file, probes));
+    const replay = loadReplay(file);
+    const started = process.hrtime.bigint();
+    const cpu = process.cpuUsage();
+    results.push(replay(probes));
+    const { user, system } = process.cpuUsage(cpu);
+    cpuMicroseconds += user + system;
+    nanoseconds += Number(process.hrtime.bigint() - started);
   }
-  const seconds = Number(process.hrtime.bigint() - started) / 1e9;
   const total = (key: 'operations' | 'comparisons' | 'differences') => results.reduce((sum, r) => sum + r[key], 0);
-  const { user, system } = process.cpuUsage(cpu);
-  const accessesPerSecond = Math.round(total('operations') / seconds);
-  const accessesPerCpuSecond = Math.round(total('operations') / ((user + system) / 1e6));
+  const accessesPerSecond = Math.round((total('operations') / nanoseconds) * 1e9);
+  const accessesPerCpuSecond = Math.round((total('operations') / cpuMicroseconds) * 1e6);
   const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
   if (total('differences') > 0) process.exitCode = 1;
   if (options.json) {

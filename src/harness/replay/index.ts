@@ -16,12 +16,19 @@ export type { RecordingLine, Replayer, ReplayOptions, ReplayResult } from './res
 /** One replayer for each kind of recording; the first that accepts a header takes it. */
 const REPLAYERS: readonly Replayer[] = [CONFIG_REPLAYER, IRQ_REPLAYER, HOST_REPLAYER, XENPT_REPLAYER, XEN_REPLAYER];
 
-/** @throws UsageError if the file is no recording of a kind that some replayer knows */
-export function replayFile(file: string, options: ReplayOptions): ReplayResult {
+/**
+ * Reads and unpacks a recording; the function returned replays it.
+ * @throws UsageError if the file is no recording of a kind that some replayer knows
+ */
+export function loadReplay(file: string): (options: ReplayOptions) => ReplayResult {
   const { header, lines } = openRecording(file);
   const replayer = REPLAYERS.find((r) => r.accepts(header));
   if (!replayer) throw new UsageError(`${file}: no replayer for recordings of kind ${JSON.stringify(header['kind'])}`);
-  return replayer.replay(file, header, lines, options);
+  return (options) => replayer.replay(file, header, lines, options);
+}
+
+export function replayFile(file: string, options: ReplayOptions): ReplayResult {
+  return loadReplay(file)(options);
 }
 
 /** The recordings among files and folders, which are searched to the bottom, in order of their names. */

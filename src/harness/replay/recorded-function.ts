@@ -4,7 +4,6 @@ import {
   barsFromMasks,
   createFunction,
   type EmulatedFunction,
-  type FunctionSpec,
   formatBdf,
   guessBars,
   type Layout,
@@ -65,13 +64,9 @@ export class RecordedFunction {
   constructor(name: string, bdf: number, image: Uint8Array, probe: ProbedFunction | undefined) {
     this.image = image;
     this.#words = new Int32Array(image.buffer, image.byteOffset, image.length >> 2);
-    const spec: FunctionSpec = { name, bdf, image, bars: guessBars(image), flavour: 'qemu-7.2' };
-    if (probe) {
-      const writable = fromHex(probe.rw);
-      spec.masks = { writable };
-      spec.bars = barsFromMasks(image, writable);
-    }
-    this.model = createFunction(spec);
+    const masks = probe && { writable: fromHex(probe.rw) };
+    const bars = masks ? barsFromMasks(image, masks.writable) : guessBars(image);
+    this.model = createFunction({ name, bdf, image, bars, flavour: 'qemu-7.2', ...(masks && { masks }) });
     const { layout } = this.model;
     this.#exclusions = (probe?.nonpure ?? [])
       .filter(([at]) => !isExplained(layout, at))
