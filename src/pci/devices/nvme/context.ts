@@ -2,6 +2,7 @@ import type { HostMemory, NvmeHost } from './host.ts';
 import type { NvmeShape } from './options.ts';
 import { resolvePrps } from './prp.ts';
 import { CC, CFS, CSTS, ccField, word } from './registers.ts';
+import { resolveSgl } from './sgl.ts';
 import { ERR, type NvmeState, VAR } from './state.ts';
 import { STATUS } from './status.ts';
 
@@ -75,7 +76,16 @@ export function maxTransfer(ctx: Context): number {
   return 4096 << ctx.shape.mdts;
 }
 
+/** PRP or SGL for Data Transfer of a command: 0 PRPs, 1 and 2 an SGL, 3 reserved. NVMe 1.4 §4.2. */
+export function psdt(req: Request): number {
+  return (req.cdw[0] >>> 14) & 3;
+}
+
 function commandSegments(ctx: Context, req: Request, length: number) {
+  if (psdt(req) !== 0) {
+    const dwords = req.cdw.slice(6, 10);
+    return resolveSgl(ctx.memory, new Uint8Array(dwords.buffer), length);
+  }
   const [lo1, hi1, lo2, hi2] = req.cdw.subarray(6, 10);
   return resolvePrps(ctx.memory, pageSize(ctx), { lo1, hi1, lo2, hi2 }, length);
 }

@@ -1,6 +1,6 @@
 import { Arena, fieldValue, type Width } from '../../../core/index.ts';
 import { executeAdmin } from './admin.ts';
-import { type Context, decodeRequest, fail, pageSize } from './context.ts';
+import { type Context, decodeRequest, fail, pageSize, psdt } from './context.ts';
 import { takeEvent } from './events.ts';
 import { resetFeatures } from './features.ts';
 import { HostMemory, type NvmeHost } from './host.ts';
@@ -234,9 +234,9 @@ export class NvmeController {
     const entry = fetch(ctx, id);
     if (!entry) return;
     const req = decodeRequest(id, entry);
-    // no fused operations, and data pointers are PRPs: §4.2, FUSE and PSDT
-    const status =
-      req.cdw[0] & 0xc300 ? STATUS.invalidFieldInCommand : id === 0 ? executeAdmin(ctx, req) : executeNvm(ctx, req);
+    // no fused operations; admin commands take PRPs only: §4.2, FUSE and PSDT
+    const refused = (req.cdw[0] & 0x300) !== 0 || psdt(req) > (id === 0 ? 0 : 2);
+    const status = refused ? STATUS.invalidFieldInCommand : id === 0 ? executeAdmin(ctx, req) : executeNvm(ctx, req);
     if (status !== OUTSTANDING) this.#interrupts.posted(finish(ctx, req, status));
     if (id === 0) this.#reportEvents();
   }

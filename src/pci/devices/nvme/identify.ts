@@ -65,6 +65,7 @@ function fillController(ctx: Context, p: Uint8Array): void {
   writeLe(p, 516, 4, shape.namespaces.length); // NN
   writeLe(p, 520, 2, 0x1d); // ONCS: compare, dataset management, write zeroes, save/select in features
   p[525] = 0x07; // VWC: present, Flush takes all namespaces
+  writeLe(p, 536, 4, 0x0004_0001); // SGLS: any alignment, lists may be longer than the data
   const nqn = `nqn.2014-08.org.nvmexpress:uuid:${uuid(shape.serial)}`;
   for (let i = 0; i < nqn.length; i++) p[768 + i] = nqn.charCodeAt(i); // SUBNQN, UTF-8, zero-terminated
   writeLe(p, 2048, 2, 2500); // power state 0: 25 W, in centiwatts

@@ -12,6 +12,10 @@ export const STATUS = {
   commandAbortRequested: 0x007,
   invalidNamespaceOrFormat: 0x00b,
   commandSequenceError: 0x00c,
+  invalidSglSegmentDescriptor: 0x00d,
+  invalidNumberOfSglDescriptors: 0x00e,
+  dataSglLengthInvalid: 0x00f,
+  sglDescriptorTypeInvalid: 0x011,
   prpOffsetInvalid: 0x013,
   lbaOutOfRange: 0x080,
   // Command specific status, §4.6.1.2.2

@@ -211,6 +211,35 @@ const CASES: Record<string, Case> = {
     }
     return sums;
   },
+  'data through scatter gather lists': (d) => {
+    d.createPair(1);
+    const [list, data] = [d.allocate(), d.allocate(2)];
+    const descriptor = (at: number, type: number, address: number, length: number) => {
+      d.ram.view.setUint32(at, address, true);
+      d.ram.view.setUint32(at + 8, length, true);
+      d.ram.view.setUint32(at + 12, type << 24, true);
+    };
+    d.ram.bytes.fill(9, data, data + 1024);
+    const run = (opcode: number, sgl: [number, number, number]) => status(d, 1, { opcode, nsid: 1, sgl, cdw12: 1 });
+    const wrote = run(NVM.write, [0, data, 1024]);
+    descriptor(list, 0, data + 5000, 100);
+    descriptor(list + 16, 0x30, list + 64, 32);
+    descriptor(list + 64, 0, data + 2051, 24);
+    descriptor(list + 80, 0, data + 3000, 900);
+    const read = run(NVM.read, [0x20, list, 32]);
+    const sum = createHash('sha1')
+      .update(d.ram.bytes.subarray(data, data + 2 * PAGE))
+      .digest('hex');
+    descriptor(list + 128, 0x40, data, 1024);
+    descriptor(list + 144, 0, data, 1024);
+    const errors = [
+      run(NVM.read, [0, data, 1023]),
+      run(NVM.read, [0x30, list + 128, 32]),
+      run(NVM.read, [0x30, list, 24]),
+      run(NVM.read, [0x30, list, 32]),
+    ];
+    return [wrote, read, sum, errors, status(d, 0, { opcode: 6, cdw10: 1, sgl: [0, data, PAGE] })];
+  },
   'compare, write zeroes, deallocate, flush': (d) => {
     d.createPair(1);
     const buffer = d.allocate(2);

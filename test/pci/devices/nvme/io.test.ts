@@ -48,7 +48,7 @@ describe('NVM commands', () => {
     ['a block number of all ones', { cdw10: 0xffffffff, cdw11: 0xffffffff }, STATUS.lbaOutOfRange],
     ['more than MDTS', { cdw12: 128 }, STATUS.invalidFieldInCommand],
     ['PRP1 at a byte', { prp1: 0x100001 }, STATUS.prpOffsetInvalid],
-    ['an SGL', { flags: 0x4000 }, STATUS.invalidFieldInCommand],
+    ['the reserved kind of data pointer', { flags: 0xc000 }, STATUS.invalidFieldInCommand],
     ['the first half of a fused pair', { flags: 0x100 }, STATUS.invalidFieldInCommand],
     ['memory that is not there', { prp1: 1 << 30 }, STATUS.dataTransferError],
     ['an address beyond 2^53', { prp1: 2 ** 60 }, STATUS.dataTransferError],

@@ -26,6 +26,8 @@ export interface Command {
   nsid?: number;
   prp1?: number;
   prp2?: number;
+  /** Descriptor in place of the PRPs: type and subtype, address, length. */
+  sgl?: [type: number, address: number, length: number];
   cdw10?: number;
   cdw11?: number;
   cdw12?: number;
@@ -137,6 +139,13 @@ export class ToyDriver {
     view.setUint32(at + 28, Math.floor((command.prp1 ?? 0) / 2 ** 32), true);
     view.setUint32(at + 32, (command.prp2 ?? 0) % 2 ** 32, true);
     view.setUint32(at + 36, Math.floor((command.prp2 ?? 0) / 2 ** 32), true);
+    if (command.sgl) {
+      const [type, address, length] = command.sgl;
+      view.setUint32(at, view.getUint32(at, true) | 0x4000, true);
+      view.setBigUint64(at + 24, BigInt(address), true);
+      view.setUint32(at + 32, length, true);
+      view.setUint32(at + 36, type << 24, true);
+    }
     const dwords = [command.cdw10, command.cdw11, command.cdw12, command.cdw13];
     dwords.forEach((value, i) => void view.setUint32(at + 40 + i * 4, (value ?? 0) >>> 0, true));
     ring.tail = (ring.tail + 1) % ring.sqSize;
