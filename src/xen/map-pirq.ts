@@ -123,8 +123,8 @@ export function mapPirq(
   if (info) ret = mapMessages(h, caller, d, pirq, irq, type, info);
   else commit(d, irq, pirq);
   if (ret) {
-    if (prepared) cleanupMapping(h, d, irq, pirq);
-    if (granted) d.irqCaps[irq] = 0;
+    if (prepared || !h.profile.failedMapKeepsOlder) cleanupMapping(h, d, irq, pirq);
+    if (granted || !h.profile.failedMapKeepsOlder) d.irqCaps[irq] = 0;
   }
   return ret;
 }

@@ -42,6 +42,8 @@ export interface XenProfile {
   createdIrqAccess: 'caller' | 'hardware-domain';
   /** An irq that cannot be created for vector k ≥ 1 ends in a lock that is never free again. */
   multiMsiFailure: 'rollback' | 'endless-loop';
+  /** A failed map leaves alone what was mapped and granted before. */
+  failedMapKeepsOlder: boolean;
   /** pirq_cleanup_check runs for records with an event channel instead of those without. */
   cleanupInverted: boolean;
   guestsPerIrq: { shared: number; exclusive: number };
@@ -85,7 +87,8 @@ export const SWITCH_SOURCES: Record<Exclude<keyof XenProfile, 'name'>, string> =
   msiNeedsOwner: 'arch/x86/irq.c: map_domain_pirq; XSA-237',
   redundantMsi: 'arch/x86/msi.c: __pci_enable_msi; XSA-237',
   createdIrqAccess: 'arch/x86/irq.c: create_irq (caller since 4.13)',
-  multiMsiFailure: 'arch/x86/irq.c: map_domain_pirq; XSA-458, fixed in 4.17.5',
+  multiMsiFailure: 'arch/x86/irq.c: map_domain_pirq; XSA-458, fixed in 4.17.5; harmless before ticket locks (4.6)',
+  failedMapKeepsOlder: 'arch/x86/irq.c: map_domain_pirq; XSA-237 and follow-up',
   cleanupInverted: 'include/xen/irq.h: pirq_cleanup_check, fixed in 4.17.5, 4.18.3, 4.19',
   guestsPerIrq: 'arch/x86/irq.c: IRQ_MAX_GUESTS 7; irq-max-guests since 4.15',
   guestMsiStartsMasked: 'arch/x86/msi.c: startup_msi_irq (4.6)',
@@ -124,6 +127,7 @@ const V4_22: XenProfile = {
   redundantMsi: 'eexist',
   createdIrqAccess: 'caller',
   multiMsiFailure: 'rollback',
+  failedMapKeepsOlder: true,
   cleanupInverted: false,
   guestsPerIrq: { shared: 32, exclusive: 1 },
   guestMsiStartsMasked: true,
@@ -186,7 +190,6 @@ const V4_8: XenProfile = {
   hvmPhysdevOps: '4.4',
   negativePirqIsErrno: false,
   createdIrqAccess: 'hardware-domain',
-  multiMsiFailure: 'rollback',
   guestsPerIrq: { shared: 7, exclusive: 7 },
   remaskOnUnbind: false,
   unmaskedFlag: false,
@@ -207,6 +210,8 @@ const V4_4: XenProfile = {
   selfMayManage: true,
   msiNeedsOwner: false,
   redundantMsi: 'existing',
+  multiMsiFailure: 'rollback',
+  failedMapKeepsOlder: false,
   guestMsiStartsMasked: false,
   injectMsi: 'silent',
 };
