@@ -99,6 +99,18 @@ describe('invalid doorbells are reported as events', () => {
     expect(event(driver)).toBe(expected);
   });
 
+  test('more commands than a submission queue has places', () => {
+    const { controller, driver } = watched();
+    for (let i = 0; i < 3; i++) driver.push(1, flush);
+    driver.ring(1);
+    driver.push(1, flush);
+    driver.ring(1); // waits, as the completion queue is full
+    expect(controller.queued(1)).toBe(1);
+    controller.writeRegister(0x1008, 4, 3);
+    expect(event(driver)).toBe(BAD_VALUE);
+    expect(controller.queued(1)).toBe(1);
+  });
+
   test('a submission queue with a bad tail gives no more commands until it is made anew', () => {
     const { controller, driver } = watched();
     controller.writeRegister(0x1008, 4, 9);
