@@ -307,12 +307,15 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     if (express || af) this.reset('flr');
   }
 
-  /** A port's Link Status is its partner's, or without one what it could be (`pcie.c: pcie_sync_bridge_lnk`). */
+  /**
+   * A port's Link Status is its partner's, or without one what it could be (`pcie.c: pcie_sync_bridge_lnk`). A port
+   * that stands alone, its bus unknown, keeps what its image says.
+   */
   #beforeRead(offset: number, width: number): void {
     const at = this.#express + PCIE.linkStatus;
-    if (!overlaps(offset, width, at, 2) || this.flavour === 'spec') return;
+    if (!overlaps(offset, width, at, 2) || this.flavour === 'spec' || !this.#downstream) return;
     const caps = this.config.get(this.#express + PCIE.linkCaps, 2);
-    this.config.update(at, 2, 0x3ff, trainedLink(caps, this.#downstream?.linkStatus()));
+    this.config.update(at, 2, 0x3ff, trainedLink(caps, this.#downstream.linkStatus()));
   }
 
   /** Vectors for a port's own events. */

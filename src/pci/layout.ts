@@ -1,5 +1,5 @@
-import { type Register, readLe } from '../core/index.ts';
-import { barAt, barRegisters, barsFromMasks, barTypeBits, barWritable, inferBars } from './bars.ts';
+import { type Register, readLe, whole } from '../core/index.ts';
+import { barAt, barRegisters, barsFromMasks, barTypeBits, barWritable, inferBars, ROM } from './bars.ts';
 import type { CapabilityView, FunctionTraits, QemuRule } from './caps/capability.ts';
 import { conventionalCapabilities, extendedCapabilities, type FoundCapability } from './caps/index.ts';
 import { isVirtioCapability } from './caps/virtio.ts';
@@ -172,6 +172,11 @@ export function compileLayout(spec: FunctionSpec, flavour: Flavour): Layout {
   for (const bar of bars) {
     registers.push(...barRegisters(bar, traits.headerType).map((register) => ({ register, at: register.offset })));
     builder.bar(bar, traits.headerType);
+  }
+  for (let bar = 0; bar <= ROM; bar++) {
+    const at = barAt(bar, traits.headerType);
+    const name = bar === ROM ? 'rom' : `bar${bar}`;
+    if (at >= 0 && !registers.some((r) => r.at === at)) registers.push({ register: whole(name, at, 4, 'ro'), at });
   }
   if (spec.masks) builder.measured(spec.masks);
   builder.finish();

@@ -87,6 +87,8 @@ export class Slot {
   readonly #caps: number;
   readonly #flagsAt: number;
   readonly #interrupt: OwnInterrupt;
+  /** Power in the image stands for a device while no bus tells. */
+  readonly #initiallyPowered: boolean;
   #downstream: Downstream | undefined;
 
   constructor(core: FunctionCore, at: number, interrupt: OwnInterrupt) {
@@ -96,6 +98,7 @@ export class Slot {
     this.#caps = core.config.get(at + 0x14, 4);
     this.#flagsAt = at + 0x02;
     this.#interrupt = interrupt;
+    this.#initiallyPowered = this.powered;
   }
 
   connect(downstream: Downstream): void {
@@ -176,7 +179,8 @@ export class Slot {
   /** After the function's reset has put back the registers: an occupied slot has power and shows it. */
   reset(): void {
     this.#core.state[STATE.slotNotified] = 0;
-    if (this.#downstream?.populated() && this.#caps & SLOT_CAPS.powerController)
+    const populated = this.#downstream ? this.#downstream.populated() : this.#initiallyPowered;
+    if (populated && this.#caps & SLOT_CAPS.powerController)
       this.#core.config.update(this.#controlAt, 2, CONTROL.powerOff | 0x300, 0x100);
   }
 }
