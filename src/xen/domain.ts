@@ -204,6 +204,20 @@ export class Domain {
     this.alive = true;
   }
 
+  /** True if a domain of this configuration can take the place of this one. */
+  hasShape(config: DomainConfig & { nrPirqs: number; hasPirq: boolean }): boolean {
+    return (
+      this.kind === config.kind &&
+      this.nrPirqs === config.nrPirqs &&
+      this.hasPirq === (this.isHvm && config.hasPirq) &&
+      this.target === (config.target ?? -1) &&
+      this.vcpus === (config.vcpus ?? 1) &&
+      this.abi === (config.abi ?? 'x86-64') &&
+      this.ports.maxPort === (config.maxPort ?? 1023) &&
+      (this.fifo !== undefined) === (config.fifo ?? false)
+    );
+  }
+
   get alive(): boolean {
     return this.#flags[FLAG.alive] !== 0;
   }

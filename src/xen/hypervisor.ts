@@ -79,7 +79,7 @@ export class Hypervisor {
     const hasPirq = config.hasPirq ?? h.profile.hvmPirqsByDefault;
     const former = h.domains.find((d) => d.id === config.id);
     if (former?.alive) throw new UsageError(`domain ${config.id} exists`);
-    if (former && (former.kind !== config.kind || former.nrPirqs !== nrPirqs))
+    if (former && !former.hasShape({ ...config, nrPirqs, hasPirq }))
       throw new UsageError(`domain ${config.id} was of another kind or size; take another number`);
     const d = former ?? new Domain(h.arena, h.domains.length, h, { ...config, nrPirqs, hasPirq });
     if (former) former.reset();

@@ -63,7 +63,6 @@ export interface XenProfile {
   /** A device taken from a domain belongs to nobody until it is assigned again. */
   quarantine: boolean;
   pciDeviceReset: boolean;
-  pciOpsNeedPassthrough: boolean;
   /** Where a pirq for an MSI is looked for first. Xen: top-down; the other way is a laboratory switch. */
   allocationDirection: 'top-down' | 'bottom-up';
 }
@@ -103,7 +102,6 @@ export const SWITCH_SOURCES: Record<Exclude<keyof XenProfile, 'name'>, string> =
   globalVirqOwner: 'common/event_channel.c: evtchn_bind_virq (4.21)',
   quarantine: 'drivers/passthrough/pci.c: deassign_device; XSA-302 (4.13)',
   pciDeviceReset: 'drivers/pci/physdev.c: PHYSDEVOP_pci_device_reset (4.20)',
-  pciOpsNeedPassthrough: 'drivers/pci/physdev.c: pci_physdev_op (4.17)',
   allocationDirection: 'arch/x86/irq.c: get_free_pirq scans downwards in every release',
 };
 
@@ -142,7 +140,6 @@ const V4_22: XenProfile = {
   globalVirqOwner: true,
   quarantine: true,
   pciDeviceReset: true,
-  pciOpsNeedPassthrough: true,
   allocationDirection: 'top-down',
 };
 
@@ -197,7 +194,6 @@ const V4_8: XenProfile = {
   hvmPirqsFeature: 'every-hvm',
   msixTable: 'caller',
   quarantine: false,
-  pciOpsNeedPassthrough: false,
 };
 
 /** 4.4.4, the last point release. */

@@ -12,7 +12,7 @@ const DEVICES = [
   device(5, { msix_entries: 4 }),
 ];
 
-/** A host of a few KiB: hardware domain, an HVM guest and its device model domain, three devices, the last two passed through. */
+/** A small host: hardware domain, an HVM guest and its 32-bit device model domain, three devices, two passed through. */
 export function smallMachine(xen: string): { xen: Hypervisor; bus: RecordedDevices } {
   const m = machine({
     xen,
@@ -24,7 +24,7 @@ export function smallMachine(xen: string): { xen: Hypervisor; bus: RecordedDevic
     domains: [
       { ...DOM0, nrPirqs: 40, maxPort: 30 },
       { id: HVM, kind: 'hvm', nrPirqs: 34, hasPirq: true, maxPort: 30, hasMemory: false },
-      { id: PV, kind: 'pv', nrPirqs: 24, target: HVM, maxPort: 30 },
+      { id: PV, kind: 'pv', nrPirqs: 24, target: HVM, maxPort: 30, abi: 'compat' },
     ],
     devices: DEVICES,
   });
