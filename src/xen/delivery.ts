@@ -3,7 +3,7 @@ import { ABSENT, type Domain, DPCI, IRQ_UNBOUND } from './domain.ts';
 import { sendGuestPirq } from './event-channel.ts';
 import { HostFault } from './fault.ts';
 import { flushReadyEoi, guestEoi, hasEnd, setEoiReadyEverywhere } from './guest-irq.ts';
-import type { Host } from './host.ts';
+import { dpciPirq, dpciSlot, dpciWork, type Host } from './host.ts';
 import { intxGsi } from './intx-table.ts';
 import { ACK, IRQ_STATUS, NO_VECTOR } from './irq-table.ts';
 import { remappedMsi } from './msi-message.ts';
@@ -24,9 +24,7 @@ export function deliverMessage(h: Host, addressLo: number, addressHi: number, da
     const msi = remappedMsi(h, addressLo, data);
     const vector = h.msis.messageData[msi] & 0xff;
     h.apics.request(h.irqs.cpu[h.msis.irq[msi]] ?? 0, vector);
-  } else
-    for (const cpu of targets(h, (addressLo >>> 12) & 0xff, (addressLo & 4) !== 0, deliveryMode(data) === 1))
-      h.apics.request(cpu, data & 0xff);
+  } else requestTargets(h, (addressLo >>> 12) & 0xff, (addressLo & 4) !== 0, deliveryMode(data) === 1, data & 0xff);
   runHost(h);
   return true;
 }
@@ -39,11 +37,13 @@ function acceptsMessage(h: Host, addressLo: number, addressHi: number, data: num
   return h.intremap ? remappedMsi(h, addressLo, data) >= 0 : deliveryMode(data) <= 1;
 }
 
-function targets(h: Host, dest: number, logical: boolean, one: boolean): number[] {
-  const cpus: number[] = [];
-  for (let cpu = 0; cpu < h.size.cpus; cpu++)
-    if (logical ? dest & (1 << cpu) : dest === cpu || dest === PHYSICAL_BROADCAST) cpus.push(cpu);
-  return one ? cpus.slice(0, 1) : cpus;
+/** Requests the vector at the local APICs that a destination names, or at the first of them. */
+function requestTargets(h: Host, dest: number, logical: boolean, one: boolean, vector: number): void {
+  for (let cpu = 0; cpu < h.size.cpus; cpu++) {
+    if (logical ? !(dest & (1 << cpu)) : dest !== cpu && dest !== PHYSICAL_BROADCAST) continue;
+    h.apics.request(cpu, vector);
+    if (one) return;
+  }
 }
 
 /** One interrupt on a GSI of the IO-APIC; its line is only unmasked while a domain is bound. */
@@ -56,16 +56,22 @@ export function raiseGsi(h: Host, gsi: number): boolean {
 
 /** Delivers all that is deliverable: interrupts by priority, then pass-through softirqs, until nothing is left. */
 export function runHost(h: Host): void {
-  for (;;) {
-    let idle = true;
+  const { softirqs, domains } = h;
+  for (let idle = false; !idle; ) {
+    idle = true;
     for (let cpu = 0; cpu < h.size.cpus; cpu++)
       for (let vector = h.apics.accept(cpu); vector >= 0; vector = h.apics.accept(cpu)) {
         takeInterrupt(h, cpu, vector);
         idle = false;
       }
-    const work = h.softirqs.splice(0);
-    for (const { domain, pirq } of work) if (domain.dpciScheduled[pirq]) assist(h, domain, pirq);
-    if (idle && !work.length) return;
+    if (!softirqs.length) continue;
+    idle = false;
+    for (let i = 0; i < softirqs.length; i++) {
+      const d = domains[dpciSlot(softirqs[i])];
+      const pirq = dpciPirq(softirqs[i]);
+      if (d.dpciScheduled[pirq]) assist(h, d, pirq);
+    }
+    softirqs.length = 0;
   }
 }
 
@@ -121,7 +127,7 @@ function schedule(h: Host, d: Domain, pirq: number): void {
   d.dpciMasked[pirq] = 1;
   if (d.dpciScheduled[pirq]) return;
   d.dpciScheduled[pirq] = 1;
-  h.softirqs.push({ domain: d, pirq });
+  h.softirqs.push(dpciWork(d.slot, pirq));
 }
 
 /** The softirq: to the event channel if the pirq is routed there, else to the virtual interrupt controllers. hvm_dirq_assist */

@@ -1,7 +1,7 @@
 import { ERRNO, GFLAGS, PT_IRQ_TYPE } from './abi/index.ts';
 import { type Domain, DPCI } from './domain.ts';
 import { bindGuest, guestEoi, unbindGuest } from './guest-irq.ts';
-import type { Host } from './host.ts';
+import { dpciWork, type Host } from './host.ts';
 import { NO_MSI } from './irq-table.ts';
 import { setGuestMask } from './msi.ts';
 import { cleanupCheck } from './pirq-record.ts';
@@ -132,7 +132,7 @@ export function destroyBinding(h: Host, d: Domain, b: PtBinding): number {
 /** Takes a queued softirq back. drivers/passthrough/x86/hvm.c: pt_pirq_softirq_reset */
 function resetSoftirq(h: Host, d: Domain, pirq: number): void {
   d.dpciScheduled[pirq] = d.dpciMasked[pirq] = 0;
-  const at = h.softirqs.findIndex((work) => work.domain === d && work.pirq === pirq);
+  const at = h.softirqs.indexOf(dpciWork(d.slot, pirq));
   if (at >= 0) h.softirqs.splice(at, 1);
 }
 

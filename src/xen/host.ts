@@ -33,11 +33,14 @@ export interface HostOptions extends Partial<HostSize> {
 /** A flat logical id has eight bits. */
 const FLAT_CPUS = 8;
 
-/** A pass-through softirq waits for this record. */
-export interface DpciWork {
-  domain: Domain;
-  pirq: number;
+/** A pass-through softirq waits for this record: one number, so that raising one allocates nothing. */
+export function dpciWork(slot: number, pirq: number): number {
+  return slot * PIRQS + pirq;
 }
+export const dpciSlot = (work: number) => Math.floor(work / PIRQS);
+export const dpciPirq = (work: number) => work % PIRQS;
+/** More than any domain has. */
+const PIRQS = 0x100000;
 
 /** Everything of one machine that the parts of the hypervisor share. */
 export class Host {
@@ -63,7 +66,7 @@ export class Host {
   readonly domains: Domain[] = [];
   readonly spaces: PirqSpace[] = [];
   /** Pass-through softirqs in the order raised; empty whenever no call is in progress. */
-  readonly softirqs: DpciWork[] = [];
+  readonly softirqs: number[] = [];
   /** Word 0: remapping updates until one fails, 0 = none does. Word 1: the host has died. */
   readonly state: Int32Array;
   readonly trace: TraceSink | undefined;
