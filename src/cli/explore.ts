@@ -13,6 +13,7 @@ import {
 } from '../lab/case.ts';
 import { type Exploration, goodCounts } from '../lab/explorer.ts';
 import { INVARIANTS } from '../lab/invariants.ts';
+import { worstWitness } from '../lab/matrix.ts';
 import { formatSchedule, parseSchedule, taskName } from '../lab/schedule.ts';
 import { type Telling, tell } from '../lab/telling.ts';
 import { story } from '../report/story.ts';
@@ -87,8 +88,7 @@ function run(scenario: string, options: Options): void {
   });
   progress.clear();
   const seconds = (performance.now() - started) / 1000;
-  const worst = worstOutcome(exploration);
-  const choices = worst === undefined ? undefined : exploration.witnesses.get(worst);
+  const choices = worstWitness(exploration);
   const telling = choices && (options.trace || !options.json) ? tell(prepared, choices) : undefined;
   report(prepared, options, { exploration, seconds }, telling, choices);
 }
@@ -108,13 +108,6 @@ function configOf(options: Options): CaseConfig {
     atomicReenable: options.atomic === 'reenable',
     sequential: options.sequential ?? false,
   });
-}
-
-/** The outcome with the fewest good controllers; undefined if all are good in every interleaving. */
-export function worstOutcome({ outcomes }: Exploration): string | undefined {
-  const good = (outcome: string) => [...outcome].filter((letter) => letter === 'g').length;
-  const bad = [...outcomes.keys()].filter((outcome) => good(outcome) < outcome.length);
-  return bad.sort((a, b) => good(a) - good(b) || (a < b ? -1 : 1))[0];
 }
 
 function report(
