@@ -17,7 +17,7 @@ import { worstWitness } from '../lab/matrix.ts';
 import { formatSchedule, parseSchedule, taskName } from '../lab/schedule.ts';
 import { type Telling, tell } from '../lab/telling.ts';
 import { story } from '../report/story.ts';
-import { addSideOptions, type SideOptions, Sides } from './case-options.ts';
+import { addSideOptions, type SideOptions, Sides, sideWords } from './case-options.ts';
 import { humanCount, jsonCount, oneOf, Progress, print, printJson, table, wholeNumber } from './output.ts';
 import { writeTrace } from './write-reports.ts';
 
@@ -221,13 +221,4 @@ function replayCommand(config: CaseConfig, options: Options, schedule: string): 
   if (config.atomicReenable) words.push('--atomic reenable');
   if (config.sequential) words.push('--sequential');
   return `${words.join(' ')} --schedule ${schedule}`;
-}
-
-/** The side options in words, those at their defaults left out. */
-export function sideWords(options: SideOptions): string[] {
-  const words = [`--controllers ${options.controllers}`, `--vectors ${options.vectors}`];
-  if (options.xen !== 'xen-4.17') words.push(`--xen ${options.xen}`);
-  if (options.reuse) words.push(`--reuse ${options.reuse}`);
-  for (const change of options.set) words.push(`--set ${change}`);
-  return words;
 }

@@ -11,6 +11,7 @@ const COMMANDS: Record<string, () => Promise<CommandModule>> = {
   clone: () => import('./clone.ts'),
   explore: () => import('./explore.ts'),
   lspci: () => import('./lspci.ts'),
+  matrix: () => import('./matrix.ts'),
   replay: () => import('./replay.ts'),
 };
 

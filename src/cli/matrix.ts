@@ -4,8 +4,8 @@ import { ALL_WORKLOADS, type Cell, makeCell, matrixConfigs } from '../lab/matrix
 import { defaultRows, type MatrixRow, rowOf } from '../lab/scenarios/lp1657489.ts';
 import { tell } from '../lab/telling.ts';
 import { matrixHtml } from '../report/matrix-html.ts';
-import { isAsExpected, matrixLines, storyLines } from '../report/matrix-text.ts';
 import { matrixJson } from '../report/matrix-json.ts';
+import { isAsExpected, matrixLines, storyLines } from '../report/matrix-text.ts';
 import { addSideOptions, collect, type SideOptions, Sides, sideWords } from './case-options.ts';
 import { findCells } from './cell-pool.ts';
 import { oneOf, Progress, print, printJson } from './output.ts';
@@ -90,7 +90,9 @@ function replayCommand({ config, row, workload, finding }: Cell, options: Matrix
   const { controllers, vectors, schedule } = finding.failure!;
   const [kernelName] = row.kernel.name.split(' ');
   const reuse = row.kernel.reuse;
-  const words = [`pirqlab explore lp1657489 --device-model ${row.deviceModel.name.split(' ')[0]} --kernel ${kernelName}`];
+  const words = [
+    `pirqlab explore lp1657489 --device-model ${row.deviceModel.name.split(' ')[0]} --kernel ${kernelName}`,
+  ];
   const own = { ...options, controllers, vectors };
   if (reuse === 'Rideal' || reuse === 'R0') own.reuse = reuse;
   words.push(...sideWords(own), `--workload ${workload}`);

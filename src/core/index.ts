@@ -14,3 +14,4 @@ export {
   reg,
   whole,
 } from './registers.ts';
+export { humanCount, jsonCount, table } from './text.ts';

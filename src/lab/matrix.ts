@@ -1,14 +1,7 @@
-import {
-  CASE_WORKLOADS,
-  type CaseConfig,
-  caseConfig,
-  exploreCase,
-  prepareCase,
-  type WorkloadName,
-} from './case.ts';
+import { CASE_WORKLOADS, type CaseConfig, caseConfig, exploreCase, prepareCase, type WorkloadName } from './case.ts';
 import { type Exploration, goodCounts } from './explorer.ts';
-import { formatSchedule } from './schedule.ts';
 import { expectation, type MatrixRow, type Verdict } from './scenarios/lp1657489.ts';
+import { formatSchedule } from './schedule.ts';
 import { type Telling, tell } from './telling.ts';
 
 /** What one pair of sides makes of one workload. */
@@ -61,7 +54,8 @@ export function findCell(config: CaseConfig, maxStates?: number): CellFinding {
 
 /** The cell with what is expected of it. */
 export function makeCell(row: MatrixRow, config: CaseConfig, finding: CellFinding): Cell {
-  const isUsual = config.controllers >= 2 && config.vectors >= 2 && !config.sequential && config.xen.name === 'xen-4.17';
+  const isUsual =
+    config.controllers >= 2 && config.vectors >= 2 && !config.sequential && config.xen.name === 'xen-4.17';
   const expected = isUsual && finding.complete ? expectation(row, config.workload) : undefined;
   return { row, workload: config.workload, config, finding, expected };
 }

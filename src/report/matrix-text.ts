@@ -23,12 +23,17 @@ export function rowsOfCells(cells: readonly Cell[]): { row: MatrixRow; cells: Ce
 }
 
 export function hostSide({ deviceModel }: MatrixRow): string {
-  return `${deviceModel.name}, ${deviceModel.switches.freeOnDisable ? 'frees' : 'keeps'}`;
+  return `${deviceModel.name} ${deviceModel.switches.freeOnDisable ? 'frees' : 'keeps'} pirqs on disable`;
 }
 
 export function guestSide({ kernel }: MatrixRow): string {
-  const rule = { R0: 're-uses what it ever had', R1: 're-uses if in use', R2: 'asks anew', Rideal: 're-uses always' };
-  return `${kernel.name}, ${rule[kernel.reuse]} (${kernel.reuse})`;
+  const rule = {
+    R0: 're-uses what it ever had',
+    R1: 're-uses a stored pirq that is in use',
+    R2: 'asks for a new one',
+    Rideal: 're-uses any stored pirq',
+  };
+  return `${kernel.name} ${rule[kernel.reuse]} (${kernel.reuse})`;
 }
 
 /** A verdict with how many interleavings it holds in. */
@@ -54,23 +59,18 @@ export function matrixLines(cells: readonly Cell[]): string[] {
   const { controllers, vectors, xen, drive, sequential } = cells[0].config;
   const order = sequential ? 'one controller after another' : 'every interleaving of coarse steps';
   const lines = [`${controllers} NVMe controllers (${drive.name}), ${vectors} vectors each, ${xen.name}, ${order}`, ''];
-  const rows = rowsOfCells(cells);
-  const workloads = rows[0].cells.map((cell) => CASE_WORKLOADS[cell.workload].what);
-  const head = ['case', 'hypervisor side', 'guest side', 'report says', ...workloads];
-  const body = rows.map(({ row, cells: own }) => [
-    row.case ? String(row.case) : '',
-    hostSide(row),
-    guestSide(row),
-    row.reportSays ?? '',
-    ...own.map((cell) => verdictText(cell) + (isAsExpected(cell) ? '' : ' (!)')),
-  ]);
-  lines.push(table([head, ...body]), '', 'working controllers at the end, by interleavings:');
-  const distributions = rows.flatMap(({ row, cells: own }) =>
-    own
-      .filter((cell) => cell.finding.good.size > 1)
-      .map((cell) => [`  case ${row.case}`, row.kernel.reuse, CASE_WORKLOADS[cell.workload].what, distributionText(cell)]),
-  );
-  lines.push(distributions.length > 0 ? table(distributions) : '  the same in every interleaving');
+  for (const { row, cells: own } of rowsOfCells(cells)) {
+    const name = row.case ? `case ${row.case}: ` : '';
+    lines.push(
+      `${name}${hostSide(row)} × ${guestSide(row)}${row.reportSays ? `; the report says: ${row.reportSays}` : ''}`,
+    );
+    const body = own.map((cell) => [
+      `    ${CASE_WORKLOADS[cell.workload].what}`,
+      verdictText(cell) + (isAsExpected(cell) ? '' : ' (!)'),
+      cell.finding.good.size > 1 ? distributionText(cell) : '',
+    ]);
+    lines.push(...table(body).split('\n'));
+  }
   lines.push(...section('Where model and report differ', differences(cells)));
   lines.push(...section('In which order to upgrade', upgradeAdvice(cells)));
   const wrong = cells.filter((cell) => !isAsExpected(cell));
@@ -91,11 +91,15 @@ export function storyLines(cells: readonly Cell[], replay: (cell: Cell) => strin
     if (!failure) continue;
     const { telling, controllers, vectors } = failure;
     const outcome = telling.verdict.map((state, task) => `${taskName(task)} ${state}`).join(', ');
-    lines.push('', `case ${cell.row.case}, ${cell.row.kernel.reuse}, ${CASE_WORKLOADS[cell.workload].what}: ${verdictText(cell)}`);
+    lines.push(
+      '',
+      `case ${cell.row.case}, ${cell.row.kernel.reuse}, ${CASE_WORKLOADS[cell.workload].what}: ${verdictText(cell)}`,
+    );
     const size = `${controllers} controller${controllers > 1 ? 's' : ''}, ${vectors} vector${vectors > 1 ? 's' : ''}`;
     lines.push(`  the simplest failing run needs ${size}: ${outcome}`);
     lines.push(...compactStory(telling.events));
-    for (const { name, after } of telling.broken) lines.push(`    ! after ${after}: ${name} broken (${INVARIANTS[name]})`);
+    for (const { name, after } of telling.broken)
+      lines.push(`    ! after ${after}: ${name} broken (${INVARIANTS[name]})`);
     lines.push(`  replay: ${replay(cell)}`);
   }
   return lines;
@@ -129,13 +133,15 @@ export function upgradeAdvice(cells: readonly Cell[]): string[] {
   const pick = (host: boolean, patched: boolean) =>
     cells.filter(
       ({ row }) =>
-        row.deviceModel.switches.freeOnDisable === host && (row.kernel.reuse === 'R2') === patched && row.kernel.reuse !== 'Rideal',
+        row.deviceModel.switches.freeOnDisable === host &&
+        (row.kernel.reuse === 'R2') === patched &&
+        row.kernel.reuse !== 'Rideal',
     );
   const hostFirst = pick(true, false);
   const guestFirst = pick(false, true);
   if (hostFirst.length === 0 || guestFirst.length === 0) return [];
   const say = (group: readonly Cell[]) =>
-    group.map((cell) => `${CASE_WORKLOADS[cell.workload].what}: ${verdictText(cell)}`).join('; ');
+    group.map((cell) => `    ${CASE_WORKLOADS[cell.workload].what}: ${verdictText(cell)}`);
   const bad = (group: readonly Cell[]) => group.reduce((sum, cell) => sum + badShare(cell), 0);
   const better = bad(hostFirst) < bad(guestFirst) ? 'Upgrade hypervisors first' : 'Upgrade guests first';
   const why =
@@ -143,9 +149,12 @@ export function upgradeAdvice(cells: readonly Cell[]): string[] {
       ? 'until a guest follows it meets case 3, which fails only in some orders; never for drivers that enable once and stay loaded'
       : 'until the hypervisor follows a guest meets case 2, which is the lesser evil here';
   return [
-    `hypervisors first, guests meanwhile in case 3: ${say(hostFirst)}`,
-    `guests first, meanwhile in case 2: ${say(guestFirst)}`,
-    `${better}: ${why}. With case 3 in between, load NVMe drivers one controller after another.`,
+    'hypervisors first, guests meanwhile in case 3:',
+    ...say(hostFirst),
+    'guests first, meanwhile in case 2:',
+    ...say(guestFirst),
+    `${better}: ${why}.`,
+    'With case 3 in between, load the drivers of NVMe controllers one after another.',
   ];
 }
 
