@@ -91,7 +91,7 @@ export class Hypervisor {
     h.intx.attach(d);
     // the cascade is the one legacy irq that no IO-APIC serves
     d.makeRecord(CASCADE_IRQ);
-    d.irq[CASCADE_IRQ] = CASCADE_IRQ;
+    d.setIrq(CASCADE_IRQ, CASCADE_IRQ);
     d.irqPirq[CASCADE_IRQ] = CASCADE_IRQ;
     if (d.isHardwareDomain) d.irqCaps.fill(1, 1, h.gsis);
     return d;
