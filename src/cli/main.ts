@@ -13,6 +13,7 @@ const COMMANDS: Record<string, () => Promise<CommandModule>> = {
   lspci: () => import('./lspci.ts'),
   matrix: () => import('./matrix.ts'),
   replay: () => import('./replay.ts'),
+  serve: () => import('./serve.ts'),
 };
 
 async function main(argv: string[]): Promise<void> {
