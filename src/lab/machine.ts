@@ -60,7 +60,7 @@ const GUEST_TABLE_BASE = 0xf100_0000;
  * the ports' peers and the bitmaps of what is free. {@link Machine.identity} tells what is left of them.
  */
 const NAMES =
-  /^xen\.(irq\.(vector|unused)|vectors|vector(Cursor|Room.*)|msi\.message\w+|dom\d+\.(port\.\w+|evtchn|sharedInfo|free|recordless))$|\.msix\.table$|^kernel (irqs|irq list|irq by port)$/;
+  /^xen\.(irq\.(vector|unused)|vectors|vector(Cursor|Room.*)|msi\.message\w+|dom\d+\.(port\.\w+|evtchn|sharedInfo|free|recordless))$|\.msix\.(table|route)$|^kernel (irqs|irq list|irq by port)$/;
 /** Enough for a driver to see that reads work. */
 const NAMESPACE_BYTES = 1 << 16;
 /** Highest event channel port: small, so that states are. */
