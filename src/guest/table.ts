@@ -36,7 +36,10 @@ export class Table<F extends string> {
   }
 
   row(row: number): Record<F, number> {
-    return Object.fromEntries(this.#fields.map((field) => [field, this.get(row, field)])) as Record<F, number>;
+    const record = {} as Record<F, number>;
+    let at = row * this.#fields.length;
+    for (const field of this.#fields) record[field] = this.#words[at++] >>> 0;
+    return record;
   }
 
   /** `name.field` and `name.field=`; the value set follows the `keys` arguments that address the row. */

@@ -186,14 +186,21 @@ export class Machine implements World {
 
   /** Ports without their numbers: who has one, and what is pending on it; irq records in the order of their list. */
   identity(): Int32Array {
-    const words: number[] = [];
     const domain = this.hypervisor.domain(GUEST_DOMAIN);
-    for (let pirq = 0; pirq < domain.records; pirq++) if (domain.evtchn[pirq]) words.push(pirq);
-    for (const { irq, type, port, pirq, flags, bdf = -1, entry } of this.records.irqs()) {
-      const event = port === 0 ? 0 : 1 | (isPending2l(domain, port) ? 2 : 0) | (isMasked2l(domain, port) ? 4 : 0);
-      words.push(irq, type, event, pirq, flags, bdf, entry);
+    const records = this.records.irqs();
+    const words = new Int32Array(domain.records + 7 * records.length);
+    let at = 0;
+    for (let pirq = 0; pirq < domain.records; pirq++) words[at++] = domain.evtchn[pirq] === 0 ? 0 : 1;
+    for (const { irq, type, port, pirq, flags, bdf = -1, entry } of records) {
+      words[at++] = irq;
+      words[at++] = type;
+      words[at++] = port === 0 ? 0 : 1 | (isPending2l(domain, port) ? 2 : 0) | (isMasked2l(domain, port) ? 4 : 0);
+      words[at++] = pirq;
+      words[at++] = flags;
+      words[at++] = bdf;
+      words[at++] = entry;
     }
-    return Int32Array.from(words);
+    return words;
   }
 
   takeViolations(): string[] {
