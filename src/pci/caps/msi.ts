@@ -129,6 +129,11 @@ export class Msi {
     else this.#send(v);
   }
 
+  /** The condition behind a held message is gone, or was told in another way. PCIe 5.0 §6.1.4.5. */
+  withdraw(vector: number): void {
+    if (this.#parts.pending) this.#setPending(this.pendingBits & ~(1 << vector));
+  }
+
   /** After a guest's write to [offset, offset + width), stored already. Source of the order: `hw/pci/msi.c: msi_write_config`. */
   written(offset: number, width: number): void {
     if (!overlaps(offset, width, this.at, this.sizeBytes) || !this.enabled) return;
