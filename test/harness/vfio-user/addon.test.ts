@@ -11,7 +11,7 @@ const STRICT = ['-std=c11', '-Wall', '-Wextra', '-Wpedantic', '-Wconversion', '-
 const run = (compiler: string, ...args: string[]) => spawnSync(compiler, args, { encoding: 'utf8' });
 const has = (compiler: string) => run(compiler, '--version').status === 0;
 
-test.each(['gcc', 'clang'])('the add-on compiles without a warning of %s', (compiler, ctx) => {
+test.for(['gcc', 'clang'])('the add-on compiles without a warning of %s', (compiler, ctx) => {
   if (!has(compiler)) ctx.skip(`no ${compiler}`);
   const done = run(compiler, ...STRICT, join(ADDON, 'fd-socket.c'));
   expect([done.status, done.stderr]).toEqual([0, '']);
