@@ -107,3 +107,12 @@ function parseXenSwitches(profile: XenProfile, changes: Record<string, string>):
   }
   return parsed as Partial<XenProfile>;
 }
+
+/** The side options in words, those at their defaults left out. */
+export function sideWords(options: SideOptions): string[] {
+  const words = [`--controllers ${options.controllers}`, `--vectors ${options.vectors}`];
+  if (options.xen !== 'xen-4.17') words.push(`--xen ${options.xen}`);
+  if (options.reuse) words.push(`--reuse ${options.reuse}`);
+  for (const change of options.set) words.push(`--set ${change}`);
+  return words;
+}

@@ -13,10 +13,11 @@ import {
 } from '../lab/case.ts';
 import { type Exploration, goodCounts } from '../lab/explorer.ts';
 import { INVARIANTS } from '../lab/invariants.ts';
+import { worstWitness } from '../lab/matrix.ts';
 import { formatSchedule, parseSchedule, taskName } from '../lab/schedule.ts';
 import { type Telling, tell } from '../lab/telling.ts';
 import { story } from '../report/story.ts';
-import { addSideOptions, type SideOptions, Sides } from './case-options.ts';
+import { addSideOptions, type SideOptions, Sides, sideWords } from './case-options.ts';
 import { humanCount, jsonCount, oneOf, Progress, print, printJson, table, wholeNumber } from './output.ts';
 import { writeTrace } from './write-reports.ts';
 
@@ -87,8 +88,7 @@ function run(scenario: string, options: Options): void {
   });
   progress.clear();
   const seconds = (performance.now() - started) / 1000;
-  const worst = worstOutcome(exploration);
-  const choices = worst === undefined ? undefined : exploration.witnesses.get(worst);
+  const choices = worstWitness(exploration);
   const telling = choices && (options.trace || !options.json) ? tell(prepared, choices) : undefined;
   report(prepared, options, { exploration, seconds }, telling, choices);
 }
@@ -108,13 +108,6 @@ function configOf(options: Options): CaseConfig {
     atomicReenable: options.atomic === 'reenable',
     sequential: options.sequential ?? false,
   });
-}
-
-/** The outcome with the fewest good controllers; undefined if all are good in every interleaving. */
-export function worstOutcome({ outcomes }: Exploration): string | undefined {
-  const good = (outcome: string) => [...outcome].filter((letter) => letter === 'g').length;
-  const bad = [...outcomes.keys()].filter((outcome) => good(outcome) < outcome.length);
-  return bad.sort((a, b) => good(a) - good(b) || (a < b ? -1 : 1))[0];
 }
 
 function report(
@@ -228,13 +221,4 @@ function replayCommand(config: CaseConfig, options: Options, schedule: string): 
   if (config.atomicReenable) words.push('--atomic reenable');
   if (config.sequential) words.push('--sequential');
   return `${words.join(' ')} --schedule ${schedule}`;
-}
-
-/** The side options in words, those at their defaults left out. */
-export function sideWords(options: SideOptions): string[] {
-  const words = [`--controllers ${options.controllers}`, `--vectors ${options.vectors}`];
-  if (options.xen !== 'xen-4.17') words.push(`--xen ${options.xen}`);
-  if (options.reuse) words.push(`--reuse ${options.reuse}`);
-  for (const change of options.set) words.push(`--set ${change}`);
-  return words;
 }

@@ -11,7 +11,9 @@ const COMMANDS: Record<string, () => Promise<CommandModule>> = {
   clone: () => import('./clone.ts'),
   explore: () => import('./explore.ts'),
   lspci: () => import('./lspci.ts'),
+  matrix: () => import('./matrix.ts'),
   replay: () => import('./replay.ts'),
+  serve: () => import('./serve.ts'),
 };
 
 async function main(argv: string[]): Promise<void> {
@@ -32,7 +34,8 @@ async function main(argv: string[]): Promise<void> {
 function report(error: unknown): void {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return;
-    process.stderr.write(`pirqlab: ${error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ')}\n`);
+    const known = error.code === 'commander.unknownCommand' ? `; known: ${Object.keys(COMMANDS).join(', ')}` : '';
+    process.stderr.write(`pirqlab: ${error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ')}${known}\n`);
     process.exitCode = 2;
   } else if (error instanceof UsageError) {
     process.stderr.write(`pirqlab: ${error.message}\n`);

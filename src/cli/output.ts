@@ -1,14 +1,6 @@
 import { UsageError } from '../core/index.ts';
 
-/** A count as JSON holds it: a number while that is exact, else a decimal string. */
-export function jsonCount(count: bigint): number | string {
-  return count <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(count) : count.toString();
-}
-
-/** A count for people: digits in groups of three. */
-export function humanCount(count: bigint | number): string {
-  return count.toString().replace(/\B(?=(\d{3})+$)/g, ',');
-}
+export { humanCount, jsonCount, table } from '../core/index.ts';
 
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
@@ -16,20 +8,6 @@ export function printJson(value: unknown): void {
 
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
-}
-
-/** Columns padded to their widest cell, two spaces apart; lines carry no trailing blanks. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
-  return rows
-    .map((row) =>
-      row
-        .map((cell, i) => cell.padEnd(widths[i]))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
 }
 
 /** A line on the terminal that is overwritten as work proceeds; nothing at all when standard error is no terminal. */

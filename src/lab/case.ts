@@ -167,7 +167,8 @@ function prefixOf(config: CaseConfig, stepper: Stepper, machine: Machine): numbe
   return choices;
 }
 
-function sequentialChoices({ config, machine, stepper, prefix }: PreparedCase): number[] {
+/** The choices that run one controller after another, from the beginning. */
+export function sequentialChoices({ config, machine, stepper, prefix }: PreparedCase): number[] {
   const choices = [...prefix];
   const before = machine.arena.snapshot();
   const positions = stepper.start();

@@ -56,11 +56,11 @@ const RAM_STRIDE = 0x0100_0000;
 const GUEST_TABLE_BASE = 0xf100_0000;
 /**
  * State in which two machines may differ and yet behave alike. Names: which host vector an irq has (with the messages in
- * the devices, and where the search goes on) and which port a pirq has. What other state determines: the irqs' records
- * and the ports' peers. {@link Machine.identity} tells what is left of them.
+ * the devices, and where the search goes on) and which port a pirq has. What other state determines: the irqs' records,
+ * the ports' peers and the bitmaps of what is free. {@link Machine.identity} tells what is left of them.
  */
 const NAMES =
-  /^xen\.(irq\.vector|vectors|vectorCursor|msi\.message\w+|dom\d+\.(port\.\w+|evtchn|sharedInfo))$|\.msix\.table$|^kernel (irqs|irq list|irq by port)$/;
+  /^xen\.(irq\.(vector|unused)|vectors|vector(Cursor|Room.*)|msi\.message\w+|dom\d+\.(port\.\w+|evtchn|sharedInfo|free|recordless))$|\.msix\.(table|route)$|^kernel (irqs|irq list|irq by port)$/;
 /** Enough for a driver to see that reads work. */
 const NAMESPACE_BYTES = 1 << 16;
 /** Highest event channel port: small, so that states are. */

@@ -22,6 +22,7 @@ import {
 import { BRIDGE_CONTROL_AT, BRIDGE_CONTROL_RESET, CMD, COMMAND_AT, STATUS_AT, STATUS_INTX } from './header.ts';
 import { compileLayout, type Layout, type PlacedCapability } from './layout.ts';
 import type { BarSpec, Flavour, FunctionSpec } from './spec.ts';
+import { VectorTables } from './vector-table.ts';
 
 /** What lies behind a BAR (0–5, 6 = ROM); the vector table and the PBA overlay it. Offsets from the BAR's base. */
 export interface BarHandler {
@@ -36,6 +37,8 @@ export interface FunctionOptions {
   arena?: Arena;
   /** Guest memory for the device's own accesses. */
   dma?: DmaMemory;
+  /** Vector tables of many devices, among which this one's is placed; default one of its own. */
+  vectorTables?: VectorTables;
 }
 
 /** Write hooks of a dword; a register with side effects has one. */
@@ -114,7 +117,7 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     const msi = this.#find(0x05);
     if (msi) this.msi = new Msi(this, msi.at);
     const msix = this.#find(0x11);
-    if (msix && msix.sizeBytes === 12) this.msix = new Msix(this, msix.at, arena, label);
+    if (msix && msix.sizeBytes === 12) this.msix = new Msix(this, msix.at, arena, label, options.vectorTables);
     const own = this.#ownInterrupt();
     if (this.#hasSlot()) this.slot = new Slot(this, this.#express, own);
     const aer = layout.capabilities.find((c) => c.extended && c.id === 0x0001);
@@ -345,7 +348,7 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
 function stateBytes(layout: Layout): number {
   const msix = layout.capabilities.find((c) => !c.extended && c.id === 0x11);
   const vectors = msix ? (layout.image[msix.at + 2] | ((layout.image[msix.at + 3] & 7) << 8)) + 1 : 0;
-  return layout.configSize + 64 + 16 * vectors + 2 * 8 * Math.ceil(vectors / 64);
+  return layout.configSize + 64 + VectorTables.bytes(1, vectors) + 8 * Math.ceil(vectors / 64);
 }
 
 function inWindow(offset: number, at: number, sizeBytes: number): boolean {

@@ -10,4 +10,4 @@ export { type DmaMemory, type Effect, formatBdf, type PciFunction, type ResetKin
 export { CONFIG_ADDRESS, CONFIG_DATA, HostBridge, type HostBridgeOptions } from './host-bridge.ts';
 export { compileLayout, guessBars, type Layout, type PlacedCapability, type PlacedRegister } from './layout.ts';
 export type { BarSpec, Flavour, FunctionSpec, MeasuredMasks } from './spec.ts';
-export { VectorTable } from './vector-table.ts';
+export { HELD, VectorTable, VectorTables } from './vector-table.ts';

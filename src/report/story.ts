@@ -30,6 +30,50 @@ export function story(events: readonly TraceEvent[], indent = '    '): string[] 
   return lines;
 }
 
+/**
+ * The same in fewer lines, for those who know the way things go: what belongs together is one line, and what repeats
+ * the obvious is left out.
+ */
+export function compactStory(events: readonly TraceEvent[], indent = '    '): string[] {
+  const keys = events.filter((event) => event.isKey && !isObvious(event));
+  const told: TraceEvent[] = [];
+  for (let i = 0; i < keys.length; i++) {
+    const joined = JOINS.map((join) => join(keys[i], keys[i + 1])).find((text) => text !== undefined);
+    told.push(joined === undefined ? keys[i] : { ...keys[i], text: joined });
+    if (joined !== undefined) i++;
+  }
+  return story(
+    told.filter((event, i) => event.layer !== 'lab' || told[i + 1]?.layer !== 'lab'),
+    indent,
+  ).filter((line, i, all) => i < all.length - 1 || !line.includes('──'));
+}
+
+/** Control writes around an enable say little beside what follows from them; an entry that never had a pirq, nothing. */
+function isObvious({ name, text }: TraceEvent): boolean {
+  return text.includes('(MSI-X enable=') || (name === 'table.r32' && text.endsWith('(no pirq)')) || name === 'close';
+}
+
+type Join = (first: TraceEvent, second: TraceEvent | undefined) => string | undefined;
+
+/** Pairs of events that are one turn when both go well. */
+const JOINS: readonly Join[] = [
+  (first, second) => {
+    const fresh = /^get_free_pirq: (pirq \d+)$/.exec(first.text);
+    const written = second && /^(. entry \d+) is written (.*) \((pirq \d+)\)$/.exec(second.text);
+    return fresh && written && fresh[1] === written[3] ? `new ${fresh[1]} for ${written[1]}: ${written[2]}` : undefined;
+  },
+  (first, second) => {
+    const map = /^map pirq \d+ for (. entry \d+): (pirq \d+)$/.exec(first.text);
+    const bind = second && /^bind (pirq \d+) of .: 0$/.exec(second.text);
+    return map && bind && map[2] === bind[1] ? `map and bind ${map[2]} for ${map[1]}: ok` : undefined;
+  },
+  (first, second) => {
+    const unbind = /^unbind (pirq \d+) of (.): 0$/.exec(first.text);
+    const unmap = second && /^unmap (pirq \d+) of .: 0$/.exec(second.text);
+    return unbind && unmap && unbind[1] === unmap[1] ? `unbind and unmap ${unbind[1]} of ${unbind[2]}: ok` : undefined;
+  },
+];
+
 function format(event: TraceEvent, text: string, indent: string): string {
   const who = event.task < 0 ? ' ' : taskName(event.task);
   if (event.layer === 'lab') return `${indent}${who} ── ${text}`;

@@ -1,4 +1,4 @@
-import type { Arena } from '../core/index.ts';
+import { type Arena, FreeBitmap } from '../core/index.ts';
 import { type Abi, codec, EVTCHN_2L_PORTS, SHARED_INFO } from './abi/index.ts';
 import { FifoState } from './event-fifo.ts';
 import type { GuestMemory } from './guest-memory.ts';
@@ -47,8 +47,9 @@ export const PIRQ_ALLOCATED = -1;
 export const ABSENT = -0x80000000;
 
 export const NR_HVM_DOMU_IRQS = 48;
-/** Most vectors of one map. */
+/** Most vectors of one map, and the logarithm of it. */
 const MULTI_MSI_SLACK = 32;
+const MULTI_MSI_LOG2 = 5;
 
 export const DPCI = {
   machPci: 0x1,
@@ -99,10 +100,18 @@ export class Domain {
   /** Number of records that can exist: a multi-vector map and a search for a GSI may run beyond nrPirqs. */
   readonly records: number;
   readonly exists: Int32Array;
+  /** Written by {@link setIrq} only. */
   readonly irq: Int32Array;
   readonly evtchn: Int32Array;
   readonly masked: Int32Array;
+  /** Written by {@link setEmuirq} only. */
   readonly emuirq: Int32Array;
+  /**
+   * What the searches for pirqs look at, derived from the records: those that are free, singly and in runs, and
+   * those without a record.
+   */
+  readonly free: FreeBitmap;
+  readonly recordless: FreeBitmap;
   /** From here on HVM only, empty for PV: the pass-through part of the record. */
   readonly dpciFlags: Int32Array;
   readonly gvec: Int32Array;
@@ -160,6 +169,9 @@ export class Domain {
     this.evtchn = column('evtchn');
     this.masked = column('masked');
     this.emuirq = column('emuirq');
+    const searched = Math.max(this.nrPirqs, gsis);
+    this.free = new FreeBitmap(arena, searched, label('free'), MULTI_MSI_LOG2);
+    this.recordless = new FreeBitmap(arena, searched, label('recordless'));
     this.dpciFlags = hvmColumn('dpciFlags');
     this.gvec = hvmColumn('gvec');
     this.gflags = hvmColumn('gflags');
@@ -190,6 +202,8 @@ export class Domain {
     for (const column of [this.dpciMasked, this.dpciPending, this.dpciScheduled, this.gsiAsserts, this.intxAsserted])
       column.fill(0);
     this.emuirq.fill(IRQ_UNBOUND);
+    this.free.fill();
+    this.recordless.fill();
     this.destVcpu.fill(-1);
     this.irqPirq.fill(ABSENT);
     this.emuirqPirq.fill(ABSENT);
@@ -311,12 +325,33 @@ export class Domain {
   /** Makes sure that there is a record. common/domain.c: pirq_get_info */
   makeRecord(pirq: number): void {
     this.exists[pirq] = 1;
+    if (pirq < this.recordless.size) this.recordless.set(pirq, false);
+  }
+
+  /** Sets what a record says of its host irq: 0 none, an irq, −irq (deferred) or {@link PIRQ_ALLOCATED}. */
+  setIrq(pirq: number, irq: number): void {
+    this.irq[pirq] = irq;
+    this.#updateFree(pirq);
+  }
+
+  setEmuirq(pirq: number, emuirq: number): void {
+    this.emuirq[pirq] = emuirq;
+    this.#updateFree(pirq);
+  }
+
+  /** Neither mapped nor reserved nor deferred nor an emulated irq's. An event channel does not count. */
+  #updateFree(pirq: number): void {
+    if (pirq >= this.free.size) return;
+    this.free.set(pirq, this.irq[pirq] === 0 && (!this.isHvm || this.emuirq[pirq] === IRQ_UNBOUND));
   }
 
   /** Takes a record out of the tree, so that all members read as defaults. */
   removeRecord(pirq: number): void {
     this.exists[pirq] = this.irq[pirq] = this.evtchn[pirq] = this.masked[pirq] = 0;
     this.emuirq[pirq] = IRQ_UNBOUND;
+    this.#updateFree(pirq);
+    if (pirq < this.recordless.size) this.recordless.set(pirq, true);
+    if (!this.isHvm) return;
     this.dpciFlags[pirq] = this.gvec[pirq] = this.gflags[pirq] = 0;
     this.destVcpu[pirq] = -1;
     this.dpciMasked[pirq] = this.dpciPending[pirq] = this.dpciScheduled[pirq] = 0;

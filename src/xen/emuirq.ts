@@ -16,7 +16,7 @@ export function mapEmuirq(h: Host, d: Domain, pirq: number, emuirq: number): num
   if ((oldEmuirq !== IRQ_UNBOUND && oldEmuirq !== emuirq) || (oldPirq !== IRQ_UNBOUND && oldPirq !== pirq)) return 0;
   d.makeRecord(pirq);
   if (emuirq !== IRQ_PT) d.emuirqPirq[Domain.emuirqSlot(emuirq)] = pirq;
-  d.emuirq[pirq] = emuirq;
+  d.setEmuirq(pirq, emuirq);
   return 0;
 }
 
@@ -25,7 +25,7 @@ export function unmapEmuirq(h: Host, d: Domain, pirq: number): number {
   if (!d.isHvm || pirq < 0 || pirq >= d.nrPirqs) return -ERRNO.EINVAL;
   const emuirq = d.emuirqOf(pirq);
   if (emuirq === IRQ_UNBOUND) return -ERRNO.EINVAL;
-  d.emuirq[pirq] = IRQ_UNBOUND;
+  d.setEmuirq(pirq, IRQ_UNBOUND);
   cleanupCheck(h, d, pirq);
   if (emuirq !== IRQ_PT) d.emuirqPirq[Domain.emuirqSlot(emuirq)] = ABSENT;
   return 0;

@@ -49,7 +49,7 @@ export function allocUnbound(h: Host, caller: Domain, domid: number, remote: num
   const port = takePort(d);
   if (port < 0) return refuse(port);
   if (!mayTarget(caller, d)) {
-    d.ports.giveBack();
+    d.ports.giveBack(port);
     return refuse(-ERRNO.EPERM);
   }
   d.ports.state[port] = ECS.unbound;
@@ -65,7 +65,7 @@ export function bindInterdomain(h: Host, caller: Domain, remoteDom: number, remo
   if (port < 0) return refuse(port);
   const there = remote.ports;
   if (!there.isValid(remotePort) || there.state[remotePort] !== ECS.unbound || there.peer[remotePort] !== caller.id) {
-    caller.ports.giveBack();
+    caller.ports.giveBack(port);
     return refuse(-ERRNO.EINVAL);
   }
   const here = caller.ports;
@@ -128,7 +128,7 @@ export function bindPirq(h: Host, d: Domain, pirq: number, flags: number): Bound
     if (ret) {
       d.evtchn[pirq] = 0;
       cleanupCheck(h, d, pirq);
-      d.ports.giveBack();
+      d.ports.giveBack(port);
       return refuse(ret);
     }
   }

@@ -108,7 +108,7 @@ export function forceUnbind(h: Host, d: Domain, pirq: number): boolean {
 
 /** arch/x86/irq.c: clear_domain_irq_pirq */
 export function clearMapping(d: Domain, irq: number, pirq: number): void {
-  d.irq[pirq] = 0;
+  d.setIrq(pirq, 0);
   setSlot(d, irq, 0);
 }
 

@@ -23,7 +23,7 @@ export function assignVector(h: Host, irq: number): number {
   h.irqs.vector[irq] = taken & 0xff;
   h.irqs.cpu[irq] = taken >> 8;
   h.irqs.target[irq] = -1;
-  h.irqs.used[irq] = IRQ_USED;
+  h.irqs.setUsed(irq, IRQ_USED);
   return 0;
 }
 
@@ -33,12 +33,12 @@ export function assignVector(h: Host, irq: number): number {
  */
 export function createIrq(h: Host, creator: Domain | undefined): number {
   const { irqs } = h;
-  const irq = irqs.used.indexOf(IRQ_UNUSED, h.gsis);
+  const irq = irqs.findUnused();
   if (irq < 0) return -ERRNO.ENOSPC;
-  irqs.used[irq] = IRQ_RESERVED;
+  irqs.setUsed(irq, IRQ_RESERVED);
   const ret = assignVector(h, irq);
   if (ret < 0) {
-    irqs.used[irq] = IRQ_UNUSED;
+    irqs.setUsed(irq, IRQ_UNUSED);
     return ret;
   }
   if (creator) {
@@ -69,7 +69,7 @@ export function destroyIrq(h: Host, irq: number): void {
   irqs.vector[irq] = NO_VECTOR;
   irqs.cpu[irq] = 0;
   irqs.target[irq] = -1;
-  irqs.used[irq] = IRQ_UNUSED;
+  irqs.setUsed(irq, IRQ_UNUSED);
 }
 
 /** The first guest is about to handle the irq. arch/x86/msi.c: startup_msi_irq */

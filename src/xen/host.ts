@@ -9,6 +9,7 @@ import { LocalApics } from './local-apic.ts';
 import { MsiTable } from './msi-table.ts';
 import type { PirqSpace } from './pirq-space.ts';
 import type { XenProfile } from './profile.ts';
+import { requireRange } from './require-range.ts';
 import { type HostSize, hostIrqs } from './sizes.ts';
 import type { TraceSink } from './trace.ts';
 import { VectorPool } from './vector-pool.ts';
@@ -79,6 +80,9 @@ export class Host {
     this.size = { ...options, gsis: options.gsis ?? 24, cpus: options.cpus ?? 1 };
     this.gsis = this.size.gsis;
     this.nrIrqs = hostIrqs(profile, this.size);
+    requireRange('gsis', this.gsis, 16, 32768);
+    requireRange('cpus', this.size.cpus, 1, 32);
+    requireRange('nrIrqs', this.nrIrqs, this.gsis, 1 << 20);
     this.levelFrom = options.levelFrom ?? 16;
     this.intremap = options.intremap ?? false;
     this.irqBalance = options.irqBalance ?? true;

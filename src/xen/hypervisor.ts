@@ -1,5 +1,14 @@
 import { UsageError } from '../core/index.ts';
-import { codec, ERRNO, EVTCHN_OP, HYPERCALL, PHYSDEV_OP, XENFEAT, XENVER_GET_FEATURES } from './abi/index.ts';
+import {
+  codec,
+  DOMID_SELF,
+  ERRNO,
+  EVTCHN_OP,
+  HYPERCALL,
+  PHYSDEV_OP,
+  XENFEAT,
+  XENVER_GET_FEATURES,
+} from './abi/index.ts';
 import { Caller } from './caller.ts';
 import { assertGsi, deassertGsi, deliverMessage, fireEoiTimers, raiseGsi, runHost } from './delivery.ts';
 import { Domain, type DomainConfig } from './domain.ts';
@@ -19,6 +28,7 @@ import { physdevOp } from './ops/physdev.ts';
 import { addDevice, releaseDevice } from './pci.ts';
 import { PirqSpace } from './pirq-space.ts';
 import { getXenProfile, type XenProfile } from './profile.ts';
+import { requireRange } from './require-range.ts';
 import { domainPirqs } from './sizes.ts';
 
 export interface HypervisorOptions extends Omit<HostOptions, 'profile'> {
@@ -51,11 +61,12 @@ export class Hypervisor {
   /** The shared state, for inspection and for the typed functions of this folder. */
   readonly host: Host;
 
-  /** @throws UsageError for an unknown release */
+  /** @throws UsageError for an unknown release or a size out of range */
   constructor(options: HypervisorOptions) {
     const { xen = 'xen-4.17', firstIrq, ...rest } = options;
     const profile = typeof xen === 'string' ? getXenProfile(xen) : xen;
     const h = new Host({ ...rest, profile });
+    if (firstIrq !== undefined) requireRange('firstIrq', firstIrq, h.gsis, h.nrIrqs);
     this.host = h;
     for (let gsi = 1; gsi < h.gsis; gsi++) {
       if (gsi === CASCADE_IRQ) continue;
@@ -71,12 +82,15 @@ export class Hypervisor {
 
   /**
    * Creates a domain, or one anew under a number whose domain is gone.
-   * @throws UsageError if the number is taken, or was that of a domain of another shape
+   * @throws UsageError if the number or size is out of range, taken, or was that of a domain of another shape
    */
   createDomain(config: DomainConfig): Domain {
     const h = this.host;
     const nrPirqs = config.nrPirqs ?? domainPirqs(h.profile, h.size, config.kind === 'pv-hwdom');
     const hasPirq = config.hasPirq ?? h.profile.hvmPirqsByDefault;
+    requireRange('domain number', config.id, 0, DOMID_SELF - 1);
+    requireRange('nrPirqs', nrPirqs, CASCADE_IRQ + 1, MAX_PIRQS);
+    requireRange('domains', h.domains.length, 0, MAX_DOMAINS - 1);
     const former = h.domains.find((d) => d.id === config.id);
     if (former?.alive) throw new UsageError(`domain ${config.id} exists`);
     if (former && !former.hasShape({ ...config, nrPirqs, hasPirq }))
@@ -91,7 +105,7 @@ export class Hypervisor {
     h.intx.attach(d);
     // the cascade is the one legacy irq that no IO-APIC serves
     d.makeRecord(CASCADE_IRQ);
-    d.irq[CASCADE_IRQ] = CASCADE_IRQ;
+    d.setIrq(CASCADE_IRQ, CASCADE_IRQ);
     d.irqPirq[CASCADE_IRQ] = CASCADE_IRQ;
     if (d.isHardwareDomain) d.irqCaps.fill(1, 1, h.gsis);
     return d;
@@ -259,6 +273,9 @@ export class Hypervisor {
 }
 
 const CASCADE_IRQ = 2;
+/** What fits the tables: a byte per guest of an irq, and the bound of the pass-through queue. */
+const MAX_DOMAINS = 255;
+const MAX_PIRQS = 0xfffff;
 const LAST_LEGACY_EVTCHNOP = 9;
 const REMAP_FAILS = 0;
 const HOST_DEAD = 1;

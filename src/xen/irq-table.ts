@@ -1,4 +1,4 @@
-import type { Arena } from '../core/index.ts';
+import { type Arena, FreeBitmap } from '../core/index.ts';
 
 /** `used` of a host irq. */
 export const IRQ_UNUSED = 0;
@@ -27,6 +27,7 @@ export class IrqTable {
   readonly count: number;
   readonly gsis: number;
   readonly maxGuests: number;
+  /** Written by {@link setUsed} only. */
   readonly used: Int32Array;
   readonly vector: Int32Array;
   /** The CPU that the vector is taken on. */
@@ -48,6 +49,8 @@ export class IrqTable {
   readonly timerArmed: Int32Array;
   /** Domain slots, `maxGuests` per irq, in the order of binding. */
   readonly #guests: Uint8Array;
+  /** The irqs whose `used` is IRQ_UNUSED. */
+  readonly #unused: FreeBitmap;
 
   constructor(arena: Arena, count: number, gsis: number, maxGuests: number) {
     this.count = count;
@@ -69,7 +72,19 @@ export class IrqTable {
     this.ackType = column('ackType');
     this.eoiCpus = column('eoiCpus');
     this.timerArmed = column('timerArmed');
+    this.#unused = new FreeBitmap(arena, count, 'xen.irq.unused');
+    this.#unused.fill();
     this.#guests = arena.bytes(count * maxGuests, 'xen.irq.guests');
+  }
+
+  setUsed(irq: number, used: number): void {
+    this.used[irq] = used;
+    this.#unused.set(irq, used === IRQ_UNUSED);
+  }
+
+  /** The lowest unused irq from the GSI count up, or −1. arch/x86/irq.c: create_irq */
+  findUnused(): number {
+    return this.#unused.lowest(this.gsis);
   }
 
   /** True if guests handle the irq; its guest list is valid then. */

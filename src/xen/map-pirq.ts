@@ -91,7 +91,7 @@ function prepare(d: Domain, irq: number, pirq: number): boolean {
 
 function commit(d: Domain, irq: number, pirq: number): void {
   setSlot(d, irq, pirq);
-  d.irq[pirq] = irq;
+  d.setIrq(pirq, irq);
 }
 
 /** Gives access to an irq; true if the domain had none. */
@@ -230,7 +230,7 @@ export function unmapPirq(h: Host, d: Domain, pirq: number): number {
     if (irqs.msi[irq] !== (first === NO_MSI ? NO_MSI : first + i))
       throw new HostFault('bug', `unmap_domain_pirq: pirq ${member} of domain ${d.id} is not vector ${i} of its group`);
     if (forced) {
-      d.irq[member] = -irq;
+      d.setIrq(member, -irq);
       setSlot(d, irq, -pirq);
     } else clearMapping(d, irq, member);
     if (first !== NO_MSI) {

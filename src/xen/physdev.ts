@@ -96,7 +96,7 @@ export function physdevUnmapPirq(h: Host, caller: Domain, d: Domain, domid: numb
 export function getFreePirq(h: Host, d: Domain, type: number): number {
   const pirq = h.spaces[d.slot].find(type === MAP_PIRQ_TYPE.gsi);
   if (pirq < 0) return -ERRNO.ENOSPC;
-  d.irq[pirq] = PIRQ_ALLOCATED;
+  d.setIrq(pirq, PIRQ_ALLOCATED);
   return pirq;
 }
 

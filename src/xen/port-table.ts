@@ -1,4 +1,4 @@
-import type { Arena } from '../core/index.ts';
+import { type Arena, FreeBitmap } from '../core/index.ts';
 import { EVTCHN_FIFO } from './abi/index.ts';
 
 /** Internal states of an event channel. include/xen/sched.h: ECS_* */
@@ -25,6 +25,8 @@ export class PortTable {
   readonly prevPirqPort: Int32Array;
   readonly firstPirqPort: Int32Array;
   readonly priority: Int32Array;
+  /** Free ports, those included that do not exist yet. */
+  readonly #free: FreeBitmap;
   /** Ports that exist; then the number of those in use. */
   readonly #counts: Int32Array;
 
@@ -43,6 +45,7 @@ export class PortTable {
     this.priority = column('priority');
     this.firstPirqPort = column('firstPirqPort', vcpus);
     this.#counts = column('counts', 2);
+    this.#free = new FreeBitmap(arena, capacity, `xen.dom${domid}.port.free`);
   }
 
   /** No port in use but 0, which is reserved for ever. */
@@ -53,6 +56,8 @@ export class PortTable {
     this.priority.fill(0);
     this.#counts[0] = PORTS_PER_BUCKET;
     this.state[0] = ECS.reserved;
+    this.#free.fill();
+    this.#free.set(0, false);
   }
 
   /** True if a port is one that exists, whether in use or not. */
@@ -76,22 +81,24 @@ export class PortTable {
   /** The lowest free port, taken, or −1 if there is none. common/event_channel.c: get_free_port */
   take(abiLimit: number, isBusy: (port: number) => boolean): number {
     const limit = Math.min(this.maxPort, abiLimit - 1);
-    for (let port = 0; port <= limit; port++) {
+    for (let port = this.#free.lowest(); port >= 0 && port <= limit; port = this.#free.lowest(port + 1)) {
       if (port >= this.#counts[0]) this.#counts[0] += PORTS_PER_BUCKET;
-      else if (this.state[port] !== ECS.free || isBusy(port)) continue;
+      else if (isBusy(port)) continue;
       this.#counts[1]++;
+      this.#free.set(port, false);
       return port;
     }
     return -1;
   }
 
   /** Undoes {@link take} for a port that was not put to use. */
-  giveBack(): void {
+  giveBack(port: number): void {
     this.#counts[1]--;
+    this.#free.set(port, true);
   }
 
   free(port: number): void {
-    this.#counts[1]--;
+    this.giveBack(port);
     this.state[port] = ECS.free;
     this.vcpu[port] = 0;
   }

@@ -1,4 +1,4 @@
-import type { Arena } from '../core/index.ts';
+import { type Arena, FreeBitmap } from '../core/index.ts';
 import type { VectorLayout } from './profile.ts';
 
 /** Entry of an IDT vector that no irq ever had. */
@@ -17,6 +17,9 @@ export class VectorPool {
   readonly #reserved = new Uint8Array(VECTORS);
   /** Per CPU and vector: irq, or its complement once the irq has lost the vector. */
   readonly #irq: Int32Array;
+  /** Per CPU: vectors that an irq can have and none has; and the CPUs that have such. Derived. */
+  readonly #room: Int32Array;
+  readonly #roomy: FreeBitmap;
   /** Vector last handed out, and the offset of the present round. */
   readonly #cursor: Int32Array;
 
@@ -26,6 +29,12 @@ export class VectorPool {
     this.#layout = layout;
     for (const vector of layout.reserved) this.#reserved[vector] = 1;
     this.#irq = arena.int32(VECTORS * cpus, 'xen.vectors').fill(NEVER);
+    this.#room = arena.int32(cpus, 'xen.vectorRoom');
+    this.#roomy = new FreeBitmap(arena, cpus, 'xen.vectorRoom.cpus');
+    for (let cpu = 0; cpu < cpus; cpu++) {
+      for (let vector = layout.first; vector <= layout.last; vector++) if (this.#isFit(cpu, vector)) this.#room[cpu]++;
+      this.#roomy.set(cpu, this.#room[cpu] > 0);
+    }
     this.#cursor = arena.int32(2, 'xen.vectorCursor');
     this.#cursor[0] = layout.first;
   }
@@ -41,8 +50,9 @@ export class VectorPool {
    * @returns cpu << 8 | vector, or −1 if there is none
    */
   assign(irq: number): number {
-    const { first, last, legacy } = this.#layout;
-    for (let cpu = 0; cpu < (this.#shared ? 1 : this.cpus); cpu++) {
+    const { first, last } = this.#layout;
+    const cpus = this.#shared ? 1 : this.cpus;
+    for (let cpu = this.#roomy.lowest(); cpu >= 0 && cpu < cpus; cpu = this.#roomy.lowest(cpu + 1)) {
       let vector = this.#cursor[0];
       let offset = this.#cursor[1];
       for (;;) {
@@ -52,9 +62,7 @@ export class VectorPool {
           vector = first + offset;
         }
         if (vector === this.#cursor[0]) break;
-        if (this.#reserved[vector]) continue;
-        if (cpu === 0 && vector >= legacy[0] && vector <= legacy[1]) continue;
-        if (this.#isTaken(cpu, vector)) continue;
+        if (!this.#isFit(cpu, vector) || this.#isTaken(cpu, vector)) continue;
         this.#cursor[0] = vector;
         this.#cursor[1] = offset;
         this.#set(cpu, vector, irq);
@@ -68,6 +76,12 @@ export class VectorPool {
     this.#set(cpu, vector, ~irq);
   }
 
+  /** An irq may have the vector on that CPU. */
+  #isFit(cpu: number, vector: number): boolean {
+    const { legacy } = this.#layout;
+    return !this.#reserved[vector] && !(cpu === 0 && vector >= legacy[0] && vector <= legacy[1]);
+  }
+
   #isTaken(cpu: number, vector: number): boolean {
     if (!this.#shared) return this.#irq[cpu * VECTORS + vector] >= 0;
     for (let c = 0; c < this.cpus; c++) if (this.#irq[c * VECTORS + vector] >= 0) return true;
@@ -75,8 +89,17 @@ export class VectorPool {
   }
 
   #set(cpu: number, vector: number, irq: number): void {
-    if (!this.#shared) this.#irq[cpu * VECTORS + vector] = irq;
-    else for (let c = 0; c < this.cpus; c++) this.#irq[c * VECTORS + vector] = irq;
+    if (!this.#shared) this.#setOn(cpu, vector, irq);
+    else for (let c = 0; c < this.cpus; c++) this.#setOn(c, vector, irq);
+  }
+
+  #setOn(cpu: number, vector: number, irq: number): void {
+    const at = cpu * VECTORS + vector;
+    const change = Number(this.#irq[at] >= 0) - Number(irq >= 0);
+    this.#irq[at] = irq;
+    if (change === 0 || !this.#isFit(cpu, vector)) return;
+    this.#room[cpu] += change;
+    this.#roomy.set(cpu, this.#room[cpu] > 0);
   }
 
   /** Places the cursor, as allocations before those of interest would have. */

@@ -67,7 +67,7 @@ test(`free pirqs and runs are those of the scan in C, ${SEQUENCES} sequences`, (
         if (base !== Math.max(wanted, -1))
           expect.fail(`shape ${i}, sequence ${n}, step ${step}: ${base}, in C ${wanted}`);
         for (let p = base; base >= 0 && p < base + count; p++) {
-          domain.irq[p] = p + 1;
+          domain.setIrq(p, p + 1);
           theirs.map(p, p + 1);
         }
       }

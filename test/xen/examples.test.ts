@@ -26,7 +26,7 @@ describe.each(VERSIONS)('§6.2 searches, gsi = 16, nr_pirqs = 24 (%s)', (release
       domains: [DOM0, { id: 1, kind: 'pv', nrPirqs: 24 }],
       devices: [NVMF],
     });
-    for (const pirq of busy) xen.domain(1).irq[pirq] = -1;
+    for (const pirq of busy) xen.domain(1).setIrq(pirq, -1);
     for (const pirq of busy) xen.domain(1).makeRecord(pirq);
     xen.as(0).assignDevice(1, NVMF.sbdf);
     return xen;

@@ -130,6 +130,11 @@ describe('misuse of the API', () => {
   test('domains', () => {
     const xen = make('xen-4.17');
     expect(() => xen.createDomain(HVM)).toThrow(UsageError);
+    expect(() => xen.createDomain({ ...HVM, id: -1 })).toThrow(UsageError);
+    expect(() => xen.createDomain({ ...HVM, id: 2, nrPirqs: 2.5 })).toThrow(UsageError);
+    expect(() => machine({ gsis: 8, domains: [] })).toThrow('gsis must be 16');
+    expect(() => machine({ cpus: 0, domains: [] })).toThrow(UsageError);
+    expect(() => machine({ xen: 'xen-9', domains: [] })).toThrow(UsageError);
     expect(() => xen.hypercall(9, 33, 13, new Uint8Array(40))).toThrow(UsageError);
     xen.destroyDomain(1);
     expect(() => xen.createDomain({ ...HVM, nrPirqs: 40 })).toThrow(UsageError);

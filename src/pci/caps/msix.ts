@@ -1,6 +1,6 @@
 import { type Arena, ones, type Register, reg, type Width } from '../../core/index.ts';
 import { type FunctionCore, sendMessage, setIntx } from '../function-core.ts';
-import { VectorTable } from '../vector-table.ts';
+import { HELD, VectorTable, VectorTables } from '../vector-table.ts';
 import type { Capability } from './capability.ts';
 
 /** MSI-X Message Control, 16 bit at cap+2. PCI Local Bus 3.0 §6.8.2.3, PCIe 5.0 §7.7.2.2. */
@@ -49,12 +49,14 @@ export class Msix {
   readonly #core: FunctionCore;
   readonly #qemu: boolean;
 
-  constructor(core: FunctionCore, at: number, arena: Arena, label: string) {
+  /** @param tables where the table is placed among others; one of its own if not given */
+  constructor(core: FunctionCore, at: number, arena: Arena, label: string, tables?: VectorTables) {
     const { config } = core;
     this.#core = core;
     this.#qemu = core.flavour === 'qemu-7.2';
     this.at = at;
-    this.table = new VectorTable(arena, (config.get(at + 2, 2) & 0x7ff) + 1, `${label}.msix`);
+    const count = (config.get(at + 2, 2) & 0x7ff) + 1;
+    this.table = new VectorTable(tables ?? new VectorTables(arena, 1, count, `${label}.msix`), count);
     this.tableBar = config.get(at + 4, 1) & 7;
     this.tableOffset = (config.get(at + 4, 4) & ~7) >>> 0;
     this.pbaBar = config.get(at + 8, 1) & 7;
@@ -62,6 +64,7 @@ export class Msix {
     this.tableBytes = 16 * this.table.count;
     this.pbaBytes = 4 * this.table.pending.length;
     this.#used = this.#qemu ? arena.int32(this.table.pending.length, `${label}.msix.used`).fill(-1) : new Int32Array(0);
+    this.#updateOpen();
   }
 
   get count(): number {
@@ -103,11 +106,8 @@ export class Msix {
 
   /** The device signals `vector`: a message, or a pending bit while masked. The caller has checked `enabled`. */
   raise(vector: number): void {
-    if (vector >= this.table.count) return;
-    if (this.#qemu && !((this.#used[vector >> 5] >>> (vector & 31)) & 1)) return;
-    if ((this.control & (ENABLE | FUNCTION_MASK)) !== ENABLE || this.table.masked(vector))
-      this.table.setPending(vector);
-    else this.#send(vector);
+    if (this.#qemu && vector < this.count && !((this.#used[vector >> 5] >>> (vector & 31)) & 1)) return;
+    if (this.table.tables.raise(this.table.device, vector) !== HELD) this.#send(vector);
   }
 
   /** The condition behind a held message is gone without having been signalled. PCIe 5.0 §6.1.4.5. */
@@ -131,6 +131,7 @@ export class Msix {
     // Enable and Function Mask stand in the last byte of the control word; a write of another one changes neither
     if (offset > this.at + 3 || offset + width <= this.at + 3) return;
     const now = this.control;
+    this.#updateOpen();
     if (!(now & ENABLE)) return;
     setIntx(this.#core, 0);
     const wasOpen = (before & (ENABLE | FUNCTION_MASK)) === ENABLE;
@@ -139,6 +140,7 @@ export class Msix {
 
   reset(): void {
     this.table.reset();
+    this.#updateOpen();
   }
 
   /** Reads the table window. `offset` from the table's start; see {@link windowWidthOk}. */
@@ -163,15 +165,13 @@ export class Msix {
   }
 
   #writeWord(at: number, lanes: number, value: number): void {
-    const { words } = this.table;
-    const vector = at >> 2;
-    const wasMasked = this.table.masked(vector);
     const writable = lanes & (this.#qemu ? -1 : WRITABLE[at & 3]);
-    words[at] = (words[at] & ~writable) | (value & writable);
-    if (!wasMasked || this.table.masked(vector)) return;
-    if ((this.control & (ENABLE | FUNCTION_MASK)) !== ENABLE || !this.table.isPending(vector)) return;
-    this.table.clearPending(vector);
-    this.#sendUsed(vector);
+    if (this.table.tables.write(this.table.device, at, writable, value) !== HELD) this.#sendUsed(at >> 2);
+  }
+
+  /** The table keeps what the control register says, so that a signal need not look there. */
+  #updateOpen(): void {
+    this.table.tables.setOpen(this.table.device, (this.control & (ENABLE | FUNCTION_MASK)) === ENABLE);
   }
 
   /**
