@@ -10,7 +10,7 @@ export function register(program: Command): void {
   program
     .command('replay')
     .description('Replay recordings against the model and compare every answer; exit status 1 on any difference.')
-    .argument('<file...>', 'recordings (.jsonl, .jsonl.gz), or folders of them')
+    .argument('<file...>', 'recordings (.jsonl, .jsonl.gz, access records by any name), or folders of them (.pirqacc)')
     .option('--probe <path>', 'measured masks: a probe file, or a folder of <device>.<machine>.json')
     .option('--json', 'print one JSON object')
     .action(run);

@@ -15,6 +15,7 @@ export {
   STATUS,
 } from './access-record.ts';
 export { AccessRecordingWriter, openAccessRecording } from './access-recording.ts';
+export { replayAccessRecording } from './access-replay.ts';
 export { serveRecords } from './access-server.ts';
 export { parseDevice, parseSlot, placeRecipes, recipesOfDump } from './device-text.ts';
 export { FileNamespace } from './file-namespace.ts';

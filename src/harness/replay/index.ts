@@ -1,6 +1,8 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../../core/index.ts';
+import { isAccessRecordingFile, openAccessRecording } from '../access-recording.ts';
+import { replayAccessRecording } from '../access-replay.ts';
 import { CONFIG_REPLAYER } from './config.ts';
 import { HOST_REPLAYER } from './host.ts';
 import { IRQ_REPLAYER } from './irq.ts';
@@ -21,6 +23,10 @@ const REPLAYERS: readonly Replayer[] = [CONFIG_REPLAYER, IRQ_REPLAYER, HOST_REPL
  * @throws UsageError if the file is no recording of a kind that some replayer knows
  */
 export function loadReplay(file: string): (options: ReplayOptions) => ReplayResult {
+  if (isAccessRecordingFile(file)) {
+    const recording = openAccessRecording(file);
+    return () => replayAccessRecording(file, recording);
+  }
   const { header, lines } = openRecording(file);
   const replayer = REPLAYERS.find((r) => r.accepts(header));
   if (!replayer) throw new UsageError(`${file}: no replayer for recordings of kind ${JSON.stringify(header['kind'])}`);
@@ -42,9 +48,9 @@ export function findRecordings(paths: readonly string[]): string[] {
       throw new UsageError(`${path}: ${(error as Error).message}`);
     }
     if (isFolder) for (const name of readdirSync(path).sort()) visit(join(path, name), false);
-    else if (named || /\.jsonl(\.gz)?$/.test(path)) found.push(path);
+    else if (named || /\.(jsonl(\.gz)?|pirqacc)$/.test(path)) found.push(path);
   };
   for (const path of paths) visit(path, true);
-  if (found.length === 0) throw new UsageError(`no recordings (*.jsonl, *.jsonl.gz) in ${paths.join(', ')}`);
+  if (found.length === 0) throw new UsageError(`no recordings (*.jsonl, *.jsonl.gz, *.pirqacc) in ${paths.join(', ')}`);
   return found;
 }
