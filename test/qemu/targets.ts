@@ -26,6 +26,7 @@ const PROPERTIES: Record<string, string> = {
   'pci-bridge': 'chassis_nr=2',
   'pci-testdev': 'membar=64K',
   'pcie-root-port': 'chassis=5,slot=7',
+  ioh3420: 'chassis=9,slot=3',
   'ivshmem-plain': 'memdev=shared',
 };
 
@@ -55,7 +56,7 @@ export const TARGETS: readonly Target[] = [
   ),
   behindPort('nvme-rp', 'nvme,serial=goldrp'),
   behindPort('virtio-blk-rp', 'virtio-blk-pci,drive=disk'),
-  ...['x3130-upstream', 'pcie-pci-bridge', 'intel-hda'].map((d) => direct(d)),
+  ...['ioh3420', 'x3130-upstream', 'pcie-pci-bridge', 'intel-hda'].map((d) => direct(d)),
   ...['edu', 'nvme', 'pci-bridge'].map((d) => direct(d, 'pc')),
   ...['vmxnet3', 'megasas-gen2', 'rocker'].map((d) => direct(d)),
 ];

@@ -1,5 +1,5 @@
 import { readLe, toHex, type Width } from '../../core/index.ts';
-import { conventionalCapabilities, formatBdf } from '../../pci/index.ts';
+import { conventionalCapabilities, formatBdf, PORT_TYPE } from '../../pci/index.ts';
 import type { QemuPci } from './pci.ts';
 
 /** One function as measured: the fields of a probe file that comparisons use. */
@@ -13,8 +13,12 @@ export interface LiveProbe {
   nonpure: [number, number, string][];
 }
 
+const CAP_MSI = 0x05;
 const CAP_VENDOR = 0x09;
 const CAP_SHPC = 0x0c;
+const CAP_EXPRESS = 0x10;
+/** Of MSI control's low byte: the bits of Multiple Message Enable that stand for more than two vectors. */
+const MANY_VECTORS = 0x60;
 const VIRTIO_WINDOW = 5;
 
 /**
@@ -30,7 +34,11 @@ export async function probeFunction(pci: QemuPci, bdf: number): Promise<LiveProb
     const changed = await tryFlip(pci, bdf, at, width, readLe(image, at, width), flip);
     for (let i = 0; i < width; i++) writable[at + i] |= changed >>> (8 * i);
   };
-  for (let at = 0; at < 0x100; at++) for (let bit = 0; bit < 8; bit++) measured.push(measure(at, 1, 1 << bit));
+  const [fatalAt, fatal] = fatalBits(image);
+  if (fatalAt >= 0) writable[fatalAt] = fatal;
+  for (let at = 0; at < 0x100; at++)
+    for (let flip = 1; flip <= 0x80; flip <<= 1)
+      if (at !== fatalAt || !(flip & fatal)) measured.push(measure(at, 1, flip));
   for (let at = 0x100; at < image.length; at += 4) measured.push(measure(at, 4, 0xffff_ffff));
   await Promise.all(measured);
   return { bdf: shortBdf(bdf), init: toHex(image), rw: toHex(writable), nonpure: windows(image) };
@@ -52,6 +60,17 @@ async function tryFlip(
     pci.read(bdf, pci.best, at, width),
   ]);
   return (answers[1] ^ before) & ~(answers[3] ^ before) & flip;
+}
+
+/**
+ * Bits that can be written but must not be: QEMU 7.2's ioh3420, a root port with two MSI vectors, aborts when more are
+ * chosen while MSI is off (`hw/pci-bridge/ioh3420.c: ioh3420_aer_vector`). Offset −1 if there are none.
+ */
+export function fatalBits(image: Uint8Array): [offset: number, mask: number] {
+  const found = conventionalCapabilities(image);
+  const [msi, express] = [CAP_MSI, CAP_EXPRESS].map((id) => found.find((c) => c.id === id));
+  const isRootPort = express && image[express.at + 2] >> 4 === PORT_TYPE.rootPort;
+  return msi && isRootPort && (image[msi.at + 2] & 0x0e) === 2 ? [msi.at + 2, MANY_VECTORS] : [-1, 0];
 }
 
 /** Registers behind which something else lies than configuration space. */

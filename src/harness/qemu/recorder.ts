@@ -3,7 +3,7 @@ import { type BarSpec, barAt, barsFromMasks, conventionalCapabilities, extendedC
 import { parseBdf } from '../replay/recorded-function.ts';
 import type { RecordingLine } from '../replay/result.ts';
 import { QemuPci, type Via } from './pci.ts';
-import type { LiveProbe } from './probe.ts';
+import { fatalBits, type LiveProbe } from './probe.ts';
 import type { QtestMachine } from './process.ts';
 
 /** Configuration writes that make a function reachable: bdf, offset, width, value. */
@@ -33,6 +33,7 @@ interface Recorded {
   /** Ranges worth more than the rest: header and capabilities, [from, to). */
   readonly ranges: readonly (readonly [number, number])[];
   readonly msix: Msix | undefined;
+  readonly fatalBits: readonly [offset: number, mask: number];
   last: Uint8Array;
 }
 
@@ -143,13 +144,12 @@ class Recorder {
     let { offset, width, via } = this.#place(fn);
     if (prng.below(100) < 45) return this.#read(fn, via, offset, width);
     let value = this.#value(fn, offset);
-    const io = fn.bars.find((b) => {
-      const at = barAt(b.bar, fn.headerType);
-      return b.kind === 'io' && offset < at + 4 && offset + width > at;
-    });
+    const covers = (at: number, size: number) => offset < at + size && offset + width > at;
+    if (covers(fn.fatalBits[0], 1)) value &= ~(fn.fatalBits[1] << (8 * (fn.fatalBits[0] - offset)));
+    const io = fn.bars.find((b) => b.kind === 'io' && covers(barAt(b.bar, fn.headerType), 4));
     // kept away from the ports of the machine itself, CF8 above all
-    if (io) [offset, width, value] = [barAt(io.bar, fn.headerType), 4, (value | 0x8000_0000) >>> 0];
-    return this.#write(fn, via, offset, width, value);
+    if (io) [offset, width, value] = [barAt(io.bar, fn.headerType), 4, value | 0x8000_0000];
+    return this.#write(fn, via, offset, width, value >>> 0);
   }
 
   #place(fn: Recorded): { offset: number; width: Width; via: Via } {
@@ -254,6 +254,7 @@ function describe(probe: LiveProbe, d: number): Recorded {
     bars: barsFromMasks(image, fromHex(probe.rw)),
     ranges,
     msix: msix && locateMsix(image, msix.at),
+    fatalBits: fatalBits(image),
     last: new Uint8Array(0),
   };
 }
