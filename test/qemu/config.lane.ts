@@ -15,7 +15,7 @@ const whyNot = version.startsWith('7.2.') ? undefined : `QEMU ${version} is not 
 const device = process.env['PIRQLAB_QEMU_DEVICE'];
 const machine = process.env['PIRQLAB_QEMU_MACHINE'] === 'pc' ? 'pc' : 'q35';
 const seed = Number(process.env['PIRQLAB_QEMU_SEED'] ?? 1);
-const operations = Number(process.env['PIRQLAB_QEMU_OPS'] ?? 3000);
+const operations = Number(process.env['PIRQLAB_QEMU_OPS'] ?? 6000);
 const targets = device === undefined ? TARGETS : [direct(device, machine)];
 
 const title = (t: Target) => `${t.name} on ${t.machine}`;

@@ -1,5 +1,5 @@
-import { fromHex, Prng, toHex, type Width } from '../../core/index.ts';
-import { type BarSpec, barAt, barsFromMasks, conventionalCapabilities, extendedCapabilities } from '../../pci/index.ts';
+import { fromHex, Prng, readLe, toHex, type Width } from '../../core/index.ts';
+import { type BarSpec, barAt, barsFromMasks, compileLayout, type Layout } from '../../pci/index.ts';
 import { parseBdf } from '../replay/recorded-function.ts';
 import type { RecordingLine } from '../replay/result.ts';
 import { QemuPci, type Via } from './pci.ts';
@@ -23,6 +23,7 @@ const SNAPSHOT_EVERY = 100;
 /** Where BARs are put to reach a vector table: inside the windows that `setup` opens in bridges. */
 const BAR_WINDOW = { base: 0xc100_0000, end: 0xd000_0000 };
 const MEMORY_DECODE = 2;
+const CAP_MSIX = 0x11;
 
 interface Recorded {
   readonly d: number;
@@ -30,8 +31,8 @@ interface Recorded {
   readonly image: Uint8Array;
   readonly headerType: number;
   readonly bars: readonly BarSpec[];
-  /** Ranges worth more than the rest: header and capabilities, [from, to). */
-  readonly ranges: readonly (readonly [number, number])[];
+  /** Where the model's registers are. */
+  readonly layout: Layout;
   readonly msix: Msix | undefined;
   readonly fatalBits: readonly [offset: number, mask: number];
   last: Uint8Array;
@@ -143,7 +144,7 @@ class Recorder {
     const prng = this.#prng;
     let { offset, width, via } = this.#place(fn);
     if (prng.below(100) < 45) return this.#read(fn, via, offset, width);
-    let value = this.#value(fn, offset);
+    let value = this.#value(fn, offset, width);
     const covers = (at: number, size: number) => offset < at + size && offset + width > at;
     if (covers(fn.fatalBits[0], 1)) value &= ~(fn.fatalBits[1] << (8 * (fn.fatalBits[0] - offset)));
     const io = fn.bars.find((b) => b.kind === 'io' && covers(barAt(b.bar, fn.headerType), 4));
@@ -155,8 +156,10 @@ class Recorder {
   #place(fn: Recorded): { offset: number; width: Width; via: Via } {
     const prng = this.#prng;
     const width = prng.pick(WIDTHS);
-    const [from, to] = prng.below(4) === 0 ? [0, fn.image.length] : prng.pick(fn.ranges);
-    let offset = Math.min(from + prng.below(to - from), fn.image.length - width);
+    const { registers } = fn.layout;
+    const near = prng.below(4) === 0 ? undefined : prng.pick(registers);
+    const anywhere = near ? near.at + prng.below(near.register.width) : prng.below(fn.image.length);
+    let offset = Math.min(anywhere, fn.image.length - width);
     if (prng.below(3) !== 0) offset &= ~(width - 1);
     const inDword = offset < 0x100 && (offset & 3) + width <= 4;
     if (!this.#pci.hasEcam && !inDword) offset &= ~(width - 1);
@@ -164,12 +167,13 @@ class Recorder {
     return { offset, width, via };
   }
 
-  /** All ones, zero, what was there at first, one bit, or anything. */
-  #value(fn: Recorded, offset: number): number {
+  /** All ones, zero, what was there at first or that with one bit flipped, one bit, or anything. */
+  #value(fn: Recorded, offset: number, width: Width): number {
     const prng = this.#prng;
-    const initial = () => new DataView(fn.image.buffer).getUint32(Math.min(offset, fn.image.length - 4), true);
-    const choices = [() => 0xffff_ffff, () => 0, initial, () => (1 << prng.below(32)) >>> 0];
-    return (choices[prng.below(8)] ?? (() => prng.next()))();
+    const initial = readLe(fn.image, Math.min(offset, fn.image.length - width), width);
+    const bit = 1 << prng.below(8 * width);
+    const choices = [0xffff_ffff, 0, initial, initial ^ bit, bit, bit];
+    return (choices[prng.below(9)] ?? prng.next()) >>> 0;
   }
 
   async #read(fn: Recorded, via: Via, offset: number, width: Width): Promise<RecordingLine> {
@@ -238,21 +242,17 @@ export async function applySetup(pci: QemuPci, setup: Setup): Promise<void> {
 
 function describe(probe: LiveProbe, d: number): Recorded {
   const image = fromHex(probe.init);
-  const conventional = conventionalCapabilities(image);
-  const ranges: [number, number][] = [
-    [0, 0x40],
-    [4, 8],
-  ];
-  for (const { at } of [...conventional, ...extendedCapabilities(image)])
-    ranges.push([at, Math.min(at + 0x20, image.length)]);
-  const msix = conventional.find((c) => c.id === 0x11);
+  const writable = fromHex(probe.rw);
+  const bars = barsFromMasks(image, writable);
+  const layout = compileLayout({ name: probe.bdf, bdf: 0, image, bars, masks: { writable } }, 'qemu-7.2');
+  const msix = layout.capabilities.find((c) => !c.extended && c.id === CAP_MSIX);
   return {
     d,
     bdf: parseBdf(probe.bdf),
     image,
     headerType: image[0x0e] & 0x7f,
-    bars: barsFromMasks(image, fromHex(probe.rw)),
-    ranges,
+    bars,
+    layout,
     msix: msix && locateMsix(image, msix.at),
     fatalBits: fatalBits(image),
     last: new Uint8Array(0),
@@ -260,11 +260,10 @@ function describe(probe: LiveProbe, d: number): Recorded {
 }
 
 function locateMsix(image: Uint8Array, at: number): Msix {
-  const view = new DataView(image.buffer, image.byteOffset);
-  const [table, pba] = [view.getUint32(at + 4, true), view.getUint32(at + 8, true)];
+  const [table, pba] = [readLe(image, at + 4, 4), readLe(image, at + 8, 4)];
   return {
     at,
-    count: (view.getUint16(at + 2, true) & 0x7ff) + 1,
+    count: (readLe(image, at + 2, 2) & 0x7ff) + 1,
     tableBar: table & 7,
     table: (table & ~7) >>> 0,
     pbaBar: pba & 7,
