@@ -170,7 +170,7 @@ export class Machine implements World {
 
   /** Tells `trace` what happens from now on; undefined stops it. */
   tell(trace: Trace | undefined): void {
-    this.#narrator.trace = trace;
+    this.#narrator.tell(trace);
   }
 
   perform(task: number, access: Access): Answer {
@@ -347,7 +347,7 @@ export class Machine implements World {
   #upcall(): void {
     this.#inUpcall = true;
     this.#watch.beginUpcall();
-    this.run(this.#task, handleUpcall(this.guest));
+    this.#narrator.upcall(() => this.run(this.#task, handleUpcall(this.guest)));
     this.#watch.endUpcall();
     this.#inUpcall = false;
   }

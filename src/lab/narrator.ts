@@ -27,9 +27,17 @@ const MSIX_FUNCTION_MASK = 0x4000;
 export class Narrator {
   trace: Trace | undefined;
   readonly #machine: Machine;
+  /** The event channel that became pending last: what an upcall is taken for. */
+  #lastEvent = -1;
 
   constructor(machine: Machine) {
     this.#machine = machine;
+  }
+
+  /** What happens from now on goes to `trace`; undefined stops it. */
+  tell(trace: Trace | undefined): void {
+    this.trace = trace;
+    this.#lastEvent = -1;
   }
 
   access(task: number, access: Access, action: () => Answer): Answer {
@@ -47,8 +55,15 @@ export class Narrator {
   }
 
   xen(event: HypervisorEvent): void {
-    const line = this.trace && xenLine(event);
-    if (line) this.trace?.add('xen', line);
+    if (!this.trace) return;
+    const { seq } = this.trace.add('xen', xenLine(event));
+    if (event.kind === 'event') this.#lastEvent = seq;
+  }
+
+  /** The guest's upcall, brought about by the event channel that became pending last. */
+  upcall(action: () => void): void {
+    if (this.trace && this.#lastEvent >= 0) this.trace.because(this.#lastEvent, action);
+    else action();
   }
 
   /** The toolstack that the device model of `bdf` uses, telling every call. */
@@ -197,7 +212,7 @@ function hypercallLine(access: Extract<Access, { op: 'hypercall' }>, answer: Hyp
   return { name: `hypercall.${nr}`, text: `hypercall ${nr} command ${cmd}: ${ret}` };
 }
 
-function xenLine(event: HypervisorEvent): Line | undefined {
+function xenLine(event: HypervisorEvent): Line {
   switch (event.kind) {
     case 'interrupt': {
       const whose = event.irq < 0 ? 'nobody’s' : `irq ${event.irq}`;
@@ -215,7 +230,9 @@ function xenLine(event: HypervisorEvent): Line | undefined {
       return { name: 'blocked', text: `message to ${hex(event.addressLo, 8)} is no interrupt`, isKey: true };
     case 'domain-crash':
       return { name: 'crash', text: `domain ${event.domid} is killed`, isKey: true };
-    case 'hypercall':
-      return undefined;
+    case 'hypercall': {
+      const text = `hypercall ${event.nr}, command ${event.cmd}, of domain ${event.domid}: ${formatRet(event.ret)}`;
+      return { name: 'hypercall', text };
+    }
   }
 }

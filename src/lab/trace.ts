@@ -50,11 +50,16 @@ export class Trace {
   /** Adds an event that brings about everything added while `action` runs; told when its result is known. */
   around<T>(layer: Layer, action: () => T, describe: (result: T) => Line): T {
     const event = this.add(layer, { name: '', text: '' });
-    this.#causes.push(event.seq);
+    const result = this.because(event.seq, action);
+    Object.assign(event, describe(result));
+    return result;
+  }
+
+  /** Everything added while `action` runs was brought about by event `seq`. */
+  because<T>(seq: number, action: () => T): T {
+    this.#causes.push(seq);
     try {
-      const result = action();
-      Object.assign(event, describe(result));
-      return result;
+      return action();
     } finally {
       this.#causes.pop();
     }

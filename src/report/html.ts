@@ -89,8 +89,9 @@ function timelineSvg(events: readonly TraceEvent[], controllers: number): string
   return `<p class="legend">${legend.join(' ')}</p><div class="scroll">${out.join('\n')}</div>`;
 }
 
+/** The colour tells whose task it is; a step names its controller as well. */
 function label(event: TraceEvent): string {
-  return event.task < 0 ? event.text : `${taskName(event.task)}  ${event.text}`;
+  return event.layer === 'lab' ? `${taskName(event.task)} ${event.text}` : event.text;
 }
 
 /** The closest event on the chain of causes that has a row of its own. */
