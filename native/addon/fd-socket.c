@@ -69,7 +69,7 @@ static napi_value listen_at(napi_env env, napi_callback_info info) {
   int error = errno;
   umask(mask);
   errno = error;
-  if (bound < 0 || listen(fd, 16) < 0) {
+  if (bound < 0 || listen(fd, 128) < 0) {
     error = errno;
     close(fd);
     return number(env, -error);

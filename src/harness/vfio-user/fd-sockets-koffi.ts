@@ -90,7 +90,7 @@ class KoffiSockets implements FdSockets {
     try {
       return this.#open(path, (fd, address) => {
         const bound = this.#libc.bind(fd, address, address.length);
-        return bound < 0 ? bound : this.#libc.listen(fd, 16);
+        return bound < 0 ? bound : this.#libc.listen(fd, 128);
       });
     } finally {
       this.#umask(mask);

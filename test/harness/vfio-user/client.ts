@@ -58,13 +58,22 @@ export class Client {
     return client;
   }
 
-  /** Sends one command and gives its reply; never settles if the connection ends first. */
-  request(command: number, payload: Uint8Array = Buffer.alloc(0), fds: number[] = []): Promise<Reply> {
+  /** Sends one command and gives its reply, see {@link expect}. */
+  request(
+    command: number,
+    payload: Uint8Array = NOTHING,
+    fds: number[] = [],
+    send: (bytes: Buffer, fds: number[]) => void = (bytes, fds) => this.sendRaw(bytes, fds),
+  ): Promise<Reply> {
     const id = (this.#lastId = (this.#lastId + 1) & 0xffff);
-    return new Promise((resolve) => {
-      this.#waiting.set(id, resolve);
-      this.sendRaw(message(id, command, payload), fds);
-    });
+    const reply = this.expect(id);
+    send(message(id, command, payload), fds);
+    return reply;
+  }
+
+  /** The reply to a message of this id; never settles if the connection ends first. */
+  expect(id: number): Promise<Reply> {
+    return new Promise((resolve) => this.#waiting.set(id, resolve));
   }
 
   /** Sends bytes as they are. */
