@@ -60,6 +60,10 @@ const HOOK = {
  */
 const VPD_FLAG = 0x80;
 
+/** D1_Support and D2_Support in the high byte of Power Management Capabilities, PM 1.2 §3.2.3. */
+const PMC_D1 = 0x02;
+const PMC_D2 = 0x04;
+
 /** Makes a function from its image: masks from its capabilities, or measured ones when given. */
 export function createFunction(spec: FunctionSpec, options: FunctionOptions = {}): EmulatedFunction {
   return new EmulatedFunction(spec, options);
@@ -83,6 +87,8 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
   readonly rootErrors: RootErrors | undefined;
   readonly #bars: (BarSpec | undefined)[] = [];
   readonly #handlers: (BarHandler | undefined)[] = [];
+  /** Offsets of the bytes that a reset changes: a few dozen of up to 4096. */
+  readonly #resettable: Int32Array;
   readonly #express: number;
   readonly #power: number;
   readonly #af: number;
@@ -110,6 +116,7 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     this.state[STATE.intxAsserted] = layout.image[STATUS_AT] & STATUS_INTX ? 1 : 0;
     for (const bar of layout.bars) this.#bars[bar.bar] = bar;
 
+    this.#resettable = Int32Array.from(layout.resetMask.keys()).filter((i) => layout.resetMask[i] !== 0);
     this.#express = this.#find(0x10)?.at ?? 0;
     this.#power = this.#find(0x01)?.at ?? 0;
     this.#af = this.#find(0x13)?.at ?? 0;
@@ -179,7 +186,7 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     this.state.fill(0);
     const { bytes } = this.config;
     const { resetMask, resetValue, sticky, keptByFlr } = this.layout;
-    for (let i = 0; i < bytes.length; i++) {
+    for (const i of this.#resettable) {
       let mask = resetMask[i];
       if (this.flavour === 'spec' && kind !== 'conventional')
         mask &= ~(kind === 'flr' ? sticky[i] | keptByFlr[i] : sticky[i]);
@@ -286,9 +293,19 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     if (now & ~before & BRIDGE_CONTROL_RESET) this.#downstream?.reset('hot');
   }
 
-  /** D3hot to D0 without No_Soft_Reset resets the function. PM 1.2 §5.4.1, PCIe 5.0 §7.5.2.2. */
+  /**
+   * A state that the function does not have (D1 and D2 are optional) is not entered, PM 1.2 §3.2.4. D3hot to D0 without
+   * No_Soft_Reset resets the function, §5.4.1, PCIe 5.0 §7.5.2.2.
+   */
   #powerStateWritten(before: number): void {
-    const now = this.config.bytes[this.#power + 4];
+    const { bytes } = this.config;
+    const now = bytes[this.#power + 4];
+    const state = now & 3;
+    const needs = state === 1 ? PMC_D1 : state === 2 ? PMC_D2 : 0;
+    if (needs && !(bytes[this.#power + 3] & needs)) {
+      bytes[this.#power + 4] = (now & ~3) | (before & 3);
+      return;
+    }
     if ((before & 3) === 3 && (now & 3) === 0 && !(now & 8)) this.reset('hot');
   }
 

@@ -27,7 +27,8 @@ const ADDRESS = reg('msi.address', 4, 4, {
 function layout(ctrl: number): { upper: number; data: number; mask: number; pending: number; size: number } {
   const upper = ctrl & 0x80 ? 8 : 0;
   const data = upper ? 12 : 8;
-  if (!(ctrl & 0x100)) return { upper, data, mask: 0, pending: 0, size: data + 2 };
+  // bits 31:16 of data are there with masks, and without them if the function has extended data (§7.7.1.6)
+  if (!(ctrl & 0x100)) return { upper, data, mask: 0, pending: 0, size: data + (ctrl & 0x200 ? 4 : 2) };
   return { upper, data, mask: data + 4, pending: data + 8, size: data + 12 };
 }
 
@@ -47,9 +48,9 @@ export const MSI: Capability = {
     const offered = { at: 0, width: all === 0xffffffff ? 32 : 1 << mmcOf(ctrl) };
     const list = [ctrl & 0x200 ? MSI_CTRL_EXTENDED : MSI_CTRL, ADDRESS, whole('msi.data', data, 2, 'rw')];
     if (upper) list.push(whole('msi.addressUpper', upper, 4, 'rw'));
-    if (!mask) return list;
     // bits 31:16 of data, PCIe 5.0 §7.7.1.6
-    list.push(whole('msi.dataUpper', data + 2, 2, ctrl & 0x200 ? 'rw' : 'rsvdp'));
+    if (mask || ctrl & 0x200) list.push(whole('msi.dataUpper', data + 2, 2, ctrl & 0x200 ? 'rw' : 'rsvdp'));
+    if (!mask) return list;
     list.push(reg('msi.mask', mask, 4, { vectors: { ...offered, access: 'rw' } }));
     list.push(reg('msi.pending', pending, 4, { vectors: { ...offered, access: 'ro' } }));
     return list;
