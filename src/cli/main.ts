@@ -10,6 +10,7 @@ const COMMANDS: Record<string, () => Promise<CommandModule>> = {
   budget: () => import('./budget.ts'),
   clone: () => import('./clone.ts'),
   explore: () => import('./explore.ts'),
+  fuzz: () => import('./fuzz.ts'),
   lspci: () => import('./lspci.ts'),
   matrix: () => import('./matrix.ts'),
   replay: () => import('./replay.ts'),
