@@ -22,6 +22,6 @@ export { FileNamespace } from './file-namespace.ts';
 export { type FunctionRecipe, functionMap, type HostedFunction, hostFunction } from './hosted-function.ts';
 export { ECAM_BASE, type MachineEvent, PcMachine, type PcMachineOptions } from './pc-machine.ts';
 export { serveQtest } from './qtest-server.ts';
-export { Session, type SessionOptions, type SessionSnapshot } from './session.ts';
+export { type FunctionAccess, Session, type SessionOptions, type SessionSnapshot } from './session.ts';
 export { type Conversation, type Log, SocketServer } from './socket-server.ts';
 export { SparseMemory } from './sparse-memory.ts';

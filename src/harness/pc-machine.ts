@@ -2,7 +2,8 @@ import { Arena, ones, UsageError, type Width } from '../core/index.ts';
 import { firstPiece, readPieces, writePieces } from '../pci/access-split.ts';
 import { STATE } from '../pci/function-core.ts';
 import { createFunction, type Effect, type EmulatedFunction, formatBdf, HostBridge, PciBus } from '../pci/index.ts';
-import { functionMap, type HostedFunction } from './hosted-function.ts';
+import { parseDevice, placeRecipes } from './device-text.ts';
+import { type FunctionRecipe, functionMap, type HostedFunction, hostFunction } from './hosted-function.ts';
 import type { SessionSnapshot } from './session.ts';
 import { SparseMemory } from './sparse-memory.ts';
 
@@ -59,6 +60,17 @@ export class PcMachine {
     for (const fn of this.#all) root.attach(fn);
     this.host = new HostBridge(root, { arena: own, flavour: 'qemu-7.2' });
     this.#arenas = [own, ...functions.map(({ arena }) => arena)];
+  }
+
+  /** A machine with devices as text or recipes, all on bus 0: `PcMachine.of(['nvme:queues=4'])`. */
+  static of(devices: readonly (string | FunctionRecipe)[]): PcMachine {
+    const recipes = devices.map((device) => (typeof device === 'string' ? parseDevice(device) : device));
+    return new PcMachine({ functions: placeRecipes(recipes, true).map(hostFunction) });
+  }
+
+  /** Closes files that devices hold. */
+  close(): void {
+    for (const hosted of this.functions.values()) hosted.close();
   }
 
   /** Reads a port, 1, 2 or 4 bytes; all ones where nobody answers. */

@@ -1,7 +1,7 @@
 import { UsageError } from '../core/index.ts';
 import { type DmaMemory, type Effect, formatBdf, type ResetKind } from '../pci/index.ts';
 import { type AccessTarget, effectRecord, executeRecord, type HypercallHandler, transcribe } from './access-execute.ts';
-import { type AccessRecord, accessRecord, joinWords, KIND, STATUS } from './access-record.ts';
+import { type AccessRecord, accessRecord, joinWords, KIND, REGION, STATUS } from './access-record.ts';
 import { parseDevice, parseSlot, placeRecipes } from './device-text.ts';
 import { DmaJournal } from './dma-journal.ts';
 import { EffectStream } from './effect-stream.ts';
@@ -18,6 +18,14 @@ export interface SessionOptions {
   memory?: DmaMemory;
   /** Carries out hypercall records; without it they answer ENOSYS. */
   hypercall?: HypercallHandler;
+}
+
+/** Accesses to one function. `bar` 6 is the ROM; a BAR that is not there throws UsageError. */
+export interface FunctionAccess {
+  readConfig(offset: number, width: 1 | 2 | 4): number;
+  writeConfig(offset: number, width: 1 | 2 | 4, value: number): void;
+  readBar(bar: number, offset: number, width: 1 | 2 | 4): number;
+  writeBar(bar: number, offset: number, width: 1 | 2 | 4, value: number): void;
 }
 
 /** A state to return to: every function's registers, and memory if it is the session's own. */
@@ -49,6 +57,18 @@ export class Session implements AccessTarget {
     this.memory = options.memory ?? this.#ownMemory!;
     if (options.hypercall) this.hypercall = options.hypercall;
     for (const { port } of this.functions.values()) if (port) port.memory = this.memory;
+  }
+
+  /** One function's registers, in the shape that drivers ask for; accesses go through the session. */
+  function(fn: number | string): FunctionAccess {
+    const address = typeof fn === 'number' ? fn : parseSlot(fn);
+    if (!this.functions.has(address)) throw new UsageError(`no function ${formatBdf(address)} in this session`);
+    return {
+      readConfig: (offset, width) => this.read(address, REGION.config, offset, width),
+      writeConfig: (offset, width, value) => this.write(address, REGION.config, offset, width, value),
+      readBar: (bar, offset, width) => this.read(address, bar, offset, width),
+      writeBar: (bar, offset, width, value) => this.write(address, bar, offset, width, value),
+    };
   }
 
   /** Reads 1, 2 or 4 bytes of a region (0–5 BARs, 6 ROM, 7 configuration space). @returns an unsigned number */
