@@ -7,6 +7,7 @@ interface CommandModule {
 }
 
 const COMMANDS: Record<string, () => Promise<CommandModule>> = {
+  bench: () => import('./bench.ts'),
   budget: () => import('./budget.ts'),
   clone: () => import('./clone.ts'),
   explore: () => import('./explore.ts'),

@@ -15,11 +15,8 @@ export class VectorTables {
   readonly words: Int32Array;
   /** One bit a vector, for each device as many whole quadwords as its PBA has. */
   readonly pending: Int32Array;
-  /**
-   * A word a vector for whoever takes the messages: where this one goes, 0 if that must be found out. Whatever writes
-   * the entry clears it; whoever stores here clears it when the way changes beyond the entry.
-   */
-  readonly route: Int32Array;
+  /** A word a vector: where its message goes, 0 if that must be found out. See {@link setRoute}. */
+  readonly #route: Int32Array;
   readonly #records: Int32Array;
   /** Devices, vectors and pending words given out. */
   readonly #given: Int32Array;
@@ -28,7 +25,7 @@ export class VectorTables {
   constructor(arena: Arena, devices: number, vectors: number, label: string) {
     this.words = arena.int32(4 * vectors, `${label}.table`);
     this.pending = arena.int32(2 * Math.ceil((vectors + 63 * devices) / 64), `${label}.pba`);
-    this.route = arena.int32(vectors, `${label}.route`);
+    this.#route = arena.int32(vectors, `${label}.route`);
     this.#records = arena.int32(RECORD.words * devices, `${label}.devices`);
     this.#given = arena.int32(3, `${label}.given`);
   }
@@ -79,6 +76,30 @@ export class VectorTables {
   }
 
   /**
+   * Where the message of a vector goes that leaves if the device signals it now, as {@link setRoute} was told; 0 if that
+   * is unknown or nothing leaves, which {@link raise} then finds out.
+   */
+  routeOf(device: number, vector: number): number {
+    const records = this.#records;
+    const at = device << 2;
+    if (vector >= records[at + RECORD.count] || records[at + RECORD.open] === 0) return 0;
+    return this.#route[records[at + RECORD.base] + vector];
+  }
+
+  /**
+   * Whoever takes the messages keeps what it found out of one, by the vector's number; not 0. Lasts until the entry is
+   * written or the device reset; when the way changes beyond the entry, it is up to the taker to {@link forgetRoute}.
+   * A masked vector keeps none, so that a route is leave to send.
+   */
+  setRoute(number: number, target: number): void {
+    if ((this.words[4 * number + 3] & 1) === 0) this.#route[number] = target;
+  }
+
+  forgetRoute(number: number): void {
+    this.#route[number] = 0;
+  }
+
+  /**
    * A device signals one of its vectors: the number of the vector whose message leaves now, or {@link HELD} if a mask
    * makes it pending or there is no such vector. Allocates nothing.
    */
@@ -104,7 +125,7 @@ export class VectorTables {
     const old = words[at];
     words[at] = (old & ~mask) | (value & mask);
     const vector = dword >> 2;
-    this.route[base + vector] = 0;
+    this.#route[base + vector] = 0;
     if ((dword & 3) !== 3 || (old & 1) === 0 || (words[at] & 1) !== 0) return HELD;
     if (records[(device << 2) + RECORD.open] === 0) return HELD;
     const word = records[(device << 2) + RECORD.pending] + (vector >> 5);
@@ -120,7 +141,7 @@ export class VectorTables {
     const count = this.count(device);
     this.words.fill(0, 4 * base, 4 * (base + count));
     for (let i = base; i < base + count; i++) this.words[4 * i + 3] = 1;
-    this.route.fill(0, base, base + count);
+    this.#route.fill(0, base, base + count);
     const pending = this.pendingAt(device);
     this.pending.fill(0, pending, pending + 2 * Math.ceil(count / 64));
   }

@@ -348,7 +348,7 @@ export class Domain {
   /** Takes a record out of the tree, so that all members read as defaults. */
   removeRecord(pirq: number): void {
     this.exists[pirq] = this.irq[pirq] = this.evtchn[pirq] = this.masked[pirq] = 0;
-    this.emuirq[pirq] = IRQ_UNBOUND;
+    if (this.isHvm) this.emuirq[pirq] = IRQ_UNBOUND;
     this.#updateFree(pirq);
     if (pirq < this.recordless.size) this.recordless.set(pirq, true);
     if (!this.isHvm) return;

@@ -79,12 +79,23 @@ test('a stored route lasts until its entry is written or the table reset', () =>
   tables.write(device, 4 * 2 + 3, -1, 0);
   expect(tables.raise(device, 2)).toBe(6);
   expect(tables.raise(device, 1)).toBe(HELD);
+  const routes = () => [0, 1, 2, 3, 4].map((vector) => tables.routeOf(device, vector));
+  const setAll = () => [4, 5, 6, 7].forEach((number) => void tables.setRoute(number, 70 + number));
+  setAll();
+  expect(routes()).toEqual([0, 0, 76, 0, 0]); // the others are masked, and keep none
   for (const dword of [0, 1, 2, 3]) {
-    tables.route.fill(7);
     tables.write(device, 4 * 2 + dword, 0xff, 0);
-    expect([...tables.route]).toEqual([7, 7, 7, 7, 7, 7, 0, 7]);
+    expect(routes()).toEqual([0, 0, 0, 0, 0]);
+    setAll();
   }
-  tables.route.fill(7);
+  tables.setOpen(device, false);
+  expect(routes()).toEqual([0, 0, 0, 0, 0]);
+  tables.setOpen(device, true);
+  expect(routes()).toEqual([0, 0, 76, 0, 0]);
+  tables.forgetRoute(6);
+  expect(routes()).toEqual([0, 0, 0, 0, 0]);
+  setAll();
   tables.reset(device);
-  expect([...tables.route]).toEqual([7, 7, 7, 7, 0, 0, 0, 0]);
+  tables.write(device, 4 * 2 + 3, -1, 0);
+  expect(routes()).toEqual([0, 0, 0, 0, 0]);
 });

@@ -1,0 +1,49 @@
+/** What one process measures: one way to do one case. */
+export interface Work {
+  /** Does `count` operations. The answer is a checksum: that of the other variants, where a case says that they agree. */
+  run(count: number): number;
+  /** Figures besides the time, read after the rounds: bytes, milliseconds of a collection … */
+  figures?(): Record<string, number>;
+}
+
+/** A measurable situation, done in several ways. */
+export interface Case {
+  id: string;
+  /** Place on the x axis of the chart that all cases of a `chart` share; no chart if absent. */
+  x?: number;
+  chart?: string;
+  /** All variants do the same and end with the same checksum. */
+  agree?: boolean;
+  /** Left out by `--quick`. */
+  slow?: boolean;
+  /** Sets a variant up, or says in a few words why that cannot be done here. */
+  variants: Record<string, () => Work | string>;
+}
+
+/** Median nanoseconds of one operation, or a figure; NaN if not measured. */
+export type Lookup = (caseId: string, variant: string, figure?: string) => number;
+
+/** A ratio (or size) that the model is held to. */
+export interface Target {
+  what: string;
+  limit: number;
+  is: 'at most' | 'at least';
+  /** NaN where something it needs was not measured. */
+  value(get: Lookup): number;
+}
+
+/** One file of benches/: a question, the cases that answer it, the targets it decides. */
+export interface Question {
+  name: string;
+  title: string;
+  /** What one operation is. */
+  operation: string;
+  xLabel: string;
+  cases: Case[];
+  targets: Target[];
+}
+
+/** The largest of some numbers over the smallest: 1 is flat. */
+export function flatness(values: number[]): number {
+  return Math.max(...values) / Math.min(...values);
+}

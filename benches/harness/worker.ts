@@ -1,0 +1,54 @@
+// One variant of one case, alone in its process: type feedback of one variant would change the code of the next.
+// Arguments: question, case, variant, rounds, milliseconds a round. Prints one line of JSON.
+import { Bench } from 'tinybench';
+import type { Measured } from './measured.ts';
+import type { Question } from './question.ts';
+
+/** Operations whose checksum is compared with other variants'. */
+const CHECKED_OPERATIONS = 2000;
+
+const [name, caseId, variant, rounds, roundMs] = process.argv.slice(2);
+
+/** CPU time of `count` operations in milliseconds: other processes' work does not count. */
+function cpuMs(run: (count: number) => number, count: number): number {
+  const before = process.cpuUsage();
+  run(count);
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
+/**
+ * How many operations take a round's time; grows until it is so, which warms the code up as well. Of two runs the shorter
+ * counts: compilation of the code in the other one is not its speed.
+ */
+function calibrate(run: (count: number) => number): number {
+  const wanted = Number(roundMs);
+  for (let count = 1; ; ) {
+    const ms = Math.min(cpuMs(run, count), cpuMs(run, count));
+    if (ms >= wanted / 2) return Math.max(1, Math.round((count * wanted) / ms));
+    count = Math.ceil(count * Math.min(8, Math.max(2, wanted / Math.max(ms, 0.01))));
+  }
+}
+
+async function measure(): Promise<Measured> {
+  const { default: question } = (await import(`../${name}.js`)) as { default: Question };
+  const work = question.cases.find(({ id }) => id === caseId)!.variants[variant]();
+  if (typeof work === 'string') return { skipped: work };
+  const checksum = work.run(CHECKED_OPERATIONS) >>> 0;
+  const count = calibrate((n) => work.run(n));
+  const bench = new Bench({
+    warmupIterations: 2,
+    warmupTime: 0,
+    iterations: Number(rounds),
+    time: 0,
+    retainSamples: true,
+  });
+  bench.add(variant, () => ({ overriddenDuration: cpuMs((n) => work.run(n), count) }));
+  const [task] = await bench.run();
+  const { result } = task;
+  if (!('latency' in result)) throw new Error(`${name} ${caseId} ${variant} was not measured: ${result.state}`);
+  const ns = (result.latency.samples as number[]).map((ms) => (ms * 1e6) / count);
+  return { ns, checksum, operationsPerRound: count, figures: work.figures?.() ?? {} };
+}
+
+process.stdout.write(`${JSON.stringify(await measure())}\n`);
