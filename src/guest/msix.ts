@@ -25,6 +25,7 @@ export function* enableMsix(
     if (rc <= 0) return rc < 0 ? rc : n;
     if (rc < min) return -ENOSPC;
     n = rc;
+    yield* groupStep(`${place}.msix${n}`);
   }
 }
 
