@@ -21,6 +21,8 @@ export interface FunctionRecipe {
   sizeBytes?: number;
   /** nvme: file that holds the namespace; else it is in memory. */
   file?: string;
+  /** nvme: commands wait for `controller.step()` instead of being carried out by the doorbell write. */
+  defer?: boolean;
 }
 
 /** A function with what the outside needs to run it. */
@@ -46,7 +48,7 @@ export function hostFunction(recipe: FunctionRecipe): HostedFunction {
 }
 
 function hostNvme(recipe: FunctionRecipe, spec: FunctionSpec | undefined): HostedFunction {
-  const { bdf, queuePairs, vectors, serial, sizeBytes, file } = recipe;
+  const { bdf, queuePairs, vectors, serial, sizeBytes, file, defer } = recipe;
   const port = new DmaPort();
   const storage = file === undefined ? undefined : FileNamespace.open(file, sizeBytes);
   const namespaces: Namespace[] = storage ? [storage] : sizeBytes ? [new MemoryNamespace(sizeBytes)] : [];
@@ -58,6 +60,7 @@ function hostNvme(recipe: FunctionRecipe, spec: FunctionSpec | undefined): Hoste
       ...(queuePairs !== undefined && { queuePairs }),
       ...(vectors !== undefined && { vectors }),
       ...(serial !== undefined && { serial }),
+      ...(defer !== undefined && { defer }),
     });
     return { recipe, fn, arena: fn.arena, port, close: () => storage?.close() };
   } catch (error) {

@@ -43,8 +43,8 @@ export function serveNvme(sockets: FdSockets, options: NvmeFunctionOptions = {})
   return { path, directory, fn, log, server, close };
 }
 
-export function openDescriptors(): number {
-  return readdirSync('/proc/self/fd').length;
+export function openDescriptors(pid: number | 'self' = 'self'): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
 }
 
 /** Turns of the event loop until `done`; a test that never gets there fails by its timeout. */
