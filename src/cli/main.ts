@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { UsageError } from '../core/index.ts';
+import { HostFault } from '../xen/fault.ts';
 
 /** A command: one file each, loaded only when it is asked for. `register` adds it to the program. */
 interface CommandModule {
@@ -42,6 +43,9 @@ function report(error: unknown): void {
   } else if (error instanceof UsageError) {
     process.stderr.write(`pirqlab: ${error.message}\n`);
     process.exitCode = 2;
+  } else if (error instanceof HostFault) {
+    process.stderr.write(`pirqlab: the modelled host died: ${error.message}\n`);
+    process.exitCode = 1;
   } else throw error;
 }
 

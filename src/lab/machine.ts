@@ -1,59 +1,42 @@
-import { Arena, UsageError } from '../core/index.ts';
+import { Arena } from '../core/index.ts';
 import {
   type Access,
   type Answer,
-  type BootGsi,
   boot,
-  COMPACT_QUEUES,
   CONFIG_REGION,
   CONTROLLER_STATE,
   type Guest,
   handleUpcall,
-  type KernelProfile,
   KernelRecords,
-  type NvmeController,
   nvmeMemory,
   QUEUE_FLAG,
   SHARED_INFO_BYTES,
   type Task,
   WAIT,
 } from '../guest/index.ts';
-import { createNvmeFunction, MemoryNamespace, type NvmeFunction } from '../pci/devices/nvme/index.ts';
-import type { FunctionSpec } from '../pci/index.ts';
-import {
-  codec,
-  DOMCTL,
-  DOMCTL_ASSIGN_DEVICE,
-  HYPERCALL,
-  PHYSDEV_PCI_DEVICE,
-  PHYSDEV_PCI_DEVICE_ADD,
-  PHYSDEVOP,
-  XEN_DOMCTL,
-} from '../xen/abi/index.ts';
-import {
-  BusHostFunction,
-  type DeviceModelProfile,
-  HypercallToolstack,
-  PassthroughDevice,
-} from '../xen/device-model/index.ts';
-import { Hypervisor, isMasked2l, isPending2l, type XenProfile } from '../xen/index.ts';
+import { type Hypervisor, isMasked2l, isPending2l } from '../xen/index.ts';
 import { FunctionBus } from './function-bus.ts';
 import { GuestRam } from './guest-ram.ts';
 import { checkInvariants } from './invariants.ts';
+import {
+  assignToGuest,
+  GUEST_DOMAIN,
+  guestController,
+  guestToolstack,
+  type MachineOptions,
+  passThrough,
+  placeDrive,
+  type Slot,
+  startHypervisor,
+} from './machine-setup.ts';
 import { Narrator } from './narrator.ts';
 import type { Trace } from './trace.ts';
 import { Watch } from './watch.ts';
 import type { ControllerState, World } from './world.ts';
 
-export const HOST_DOMAIN = 0;
-export const GUEST_DOMAIN = 1;
-/** Guest functions stand at 00:03.0 and up, host functions at 03:00.0 and up. */
-const FIRST_GUEST_DEVICE = 3;
-const FIRST_HOST_BUS = 3;
+export { GUEST_DOMAIN, HOST_DOMAIN, type MachineOptions, type Slot } from './machine-setup.ts';
+
 const SHARED_INFO_ADDRESS = 0xfeff_f000;
-const FIRST_RAM_ADDRESS = 0x1000_0000;
-const RAM_STRIDE = 0x0100_0000;
-const GUEST_TABLE_BASE = 0xf100_0000;
 /**
  * State in which two machines may differ and yet behave alike. Names: which host vector an irq has (with the messages in
  * the devices, and where the search goes on) and which port a pirq has. What other state determines: the irqs' records,
@@ -61,40 +44,6 @@ const GUEST_TABLE_BASE = 0xf100_0000;
  */
 const NAMES =
   /^xen\.(irq\.(vector|unused)|vectors|vector(Cursor|Room.*)|msi\.message\w+|dom\d+\.(port\.\w+|evtchn|sharedInfo|free|recordless))$|\.msix\.(table|route)$|^kernel (irqs|irq list|irq by port)$/;
-/** Enough for a driver to see that reads work. */
-const NAMESPACE_BYTES = 1 << 16;
-/** Highest event channel port: small, so that states are. */
-const MAX_PORT = 63;
-
-export interface MachineOptions {
-  deviceModel: DeviceModelProfile;
-  kernel: KernelProfile;
-  xen: XenProfile;
-  controllers: number;
-  /** Vectors that each driver wants in its last enable. */
-  vectors: number;
-  /** The drive of which every controller is a copy. */
-  drive: FunctionSpec;
-  /** GSIs of the host; message pirqs begin here. */
-  gsis: number;
-  /** pirqs that the guest has beyond the GSIs (`extra_guest_irqs`). */
-  extraGuestIrqs: number;
-  /** GSIs that the guest registers when it boots, in this order. */
-  bootGsis?: readonly BootGsi[];
-  /** Queues of two entries instead of the kernel's, so that states are small. */
-  compactQueues?: boolean;
-}
-
-/** One passed-through controller, from the device to the driver's view of it. */
-export interface Slot {
-  /** The real function on the host. */
-  fn: NvmeFunction;
-  /** What the guest has in front of it. */
-  model: PassthroughDevice;
-  guestBdf: number;
-  controller: NvmeController;
-}
-
 /**
  * A host with Xen, NVMe drives passed through to one HVM guest by qemu-xen, and the guest's kernel records. Guest tasks
  * run in front of it; everything that follows from an access happens before the access completes.
@@ -118,36 +67,24 @@ export class Machine implements World {
   constructor(options: MachineOptions) {
     this.options = options;
     this.arena = new Arena(1 << 26);
-    const { kernel, xen } = options;
+    const { kernel } = options;
     this.guest = { profile: kernel, sharedInfo: SHARED_INFO_ADDRESS };
-    const controllers = Array.from({ length: options.controllers }, (_, i) => this.#controller(i));
+    const controllers = Array.from({ length: options.controllers }, (_, i) => guestController(options, i));
     this.ram = new GuestRam(
       controllers.flatMap((c) => nvmeMemory(kernel, c).regions),
       this.arena,
     );
-    const functions = controllers.map((_, i) => this.#placeDrive(i));
+    const functions = controllers.map((_, i) => placeDrive(options, i, this.#bus, this.arena, this.ram));
     this.#narrator = new Narrator(this);
     this.#watch = new Watch(this);
-    this.hypervisor = new Hypervisor({
-      xen,
-      bus: this.#bus,
-      gsis: options.gsis,
-      nrIrqs: options.gsis + Math.max(64, 2 * options.extraGuestIrqs),
-      extraDomU: options.extraGuestIrqs,
-      maxDevices: options.controllers,
-      arena: this.arena,
-      trace: (event) => this.#narrator.xen(event),
-    });
-    this.hypervisor.createDomain({ id: HOST_DOMAIN, kind: 'pv-hwdom', nrPirqs: options.gsis, maxPort: 1 });
-    this.hypervisor.createDomain({
-      id: GUEST_DOMAIN,
-      kind: 'hvm',
-      hasPirq: true,
-      maxPort: MAX_PORT + options.controllers * options.vectors,
-    });
+    this.hypervisor = startHypervisor(options, this.#bus, this.arena, (event) => this.#narrator.xen(event));
     this.#sharedInfo = this.hypervisor.domain(GUEST_DOMAIN).sharedInfo;
-    for (const fn of functions) this.#assign(fn);
-    this.slots = functions.map((fn, i) => this.#passThrough(fn, controllers[i]));
+    for (const fn of functions) assignToGuest(this.hypervisor, fn);
+    const inner = guestToolstack(this.hypervisor);
+    this.slots = functions.map((fn, i) => {
+      const toolstack = this.#narrator.toolstack(controllers[i].bdf, inner);
+      return passThrough(options, fn, controllers[i], this.#bus, toolstack, this.arena);
+    });
     this.records = new KernelRecords(
       {
         devices: options.controllers,
@@ -354,66 +291,5 @@ export class Machine implements World {
 
   #slotAt(bdf: number): Slot | undefined {
     return this.slots.find((slot) => slot.guestBdf === bdf);
-  }
-
-  #controller(index: number): NvmeController {
-    return {
-      bdf: (FIRST_GUEST_DEVICE + index) << 3,
-      memoryBase: FIRST_RAM_ADDRESS + index * RAM_STRIDE,
-      vectors: this.options.vectors,
-      ...(this.options.compactQueues === false ? {} : COMPACT_QUEUES),
-    };
-  }
-
-  #placeDrive(index: number): NvmeFunction {
-    const { drive, vectors } = this.options;
-    const spec = { ...drive, bdf: (FIRST_HOST_BUS + index) << 8 };
-    const fn = createNvmeFunction({
-      spec,
-      queuePairs: vectors,
-      namespaces: [new MemoryNamespace(NAMESPACE_BYTES)],
-      arena: this.arena,
-      dma: this.ram,
-    });
-    const msix = fn.msix?.count ?? 0;
-    if (msix < vectors)
-      throw new UsageError(`${drive.name} has ${msix} MSI-X vectors, fewer than the ${vectors} that are asked for`);
-    this.#bus.add(fn, drive.bars);
-    return fn;
-  }
-
-  /** What the host's kernel and toolstack do before the guest starts: pciback prepares MSI-X, xl assigns. */
-  #assign(fn: NvmeFunction): void {
-    const place = { seg: fn.bdf >>> 16, bus: (fn.bdf >>> 8) & 0xff, devfn: fn.bdf & 0xff };
-    const { physdevOp, domctl } = HYPERCALL;
-    this.#asHost(physdevOp, PHYSDEVOP.pciDeviceAdd, codec(PHYSDEV_PCI_DEVICE_ADD).encode(place));
-    this.#asHost(physdevOp, PHYSDEVOP.prepareMsix, codec(PHYSDEV_PCI_DEVICE).encode(place));
-    const outer = codec(XEN_DOMCTL);
-    const call = { cmd: DOMCTL.assignDevice, interface_version: this.options.xen.domctlVersion, domain: GUEST_DOMAIN };
-    const bytes = outer.encode(call);
-    codec(DOMCTL_ASSIGN_DEVICE).encode({ 'u.pci.machine_sbdf': fn.bdf }, bytes, outer.at.u);
-    this.#asHost(domctl, DOMCTL.assignDevice, bytes);
-  }
-
-  #asHost(nr: number, cmd: number, bytes: Uint8Array): void {
-    const { ret } = this.hypervisor.hypercall(HOST_DOMAIN, nr, cmd, bytes);
-    if (ret < 0) throw new Error(`hypercall ${nr}/${cmd} of the host failed at boot: ${ret}`);
-  }
-
-  #passThrough(fn: NvmeFunction, controller: NvmeController): Slot {
-    const { deviceModel, xen } = this.options;
-    const { regions } = this.#bus.slots.find((slot) => slot.fn === fn)!;
-    const hypercall = (nr: number, cmd: number, bytes: Uint8Array) =>
-      this.hypervisor.hypercall(HOST_DOMAIN, nr, cmd, bytes);
-    const { domctlVersion, domctlLayout } = xen;
-    const toolstack = new HypercallToolstack(hypercall, { domid: GUEST_DOMAIN, domctlVersion, domctlLayout });
-    const model = new PassthroughDevice(
-      deviceModel,
-      new BusHostFunction(this.#bus, fn.bdf, regions),
-      this.#narrator.toolstack(controller.bdf, toolstack),
-      { guestTable: GUEST_TABLE_BASE + fn.bdf * 0x1000, arena: this.arena },
-    );
-    model.attach();
-    return { fn, model, guestBdf: controller.bdf, controller };
   }
 }

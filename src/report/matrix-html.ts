@@ -2,6 +2,7 @@ import { CASE_WORKLOADS } from '../lab/case.ts';
 import type { Cell } from '../lab/matrix.ts';
 import { htmlPage, type Section } from './html.ts';
 import {
+  count,
   differences,
   distributionText,
   guestSide,
@@ -20,7 +21,9 @@ export function matrixHtml(cells: readonly Cell[], replay: (cell: Cell) => strin
   const workloads = rows[0].cells.map((cell) => CASE_WORKLOADS[cell.workload].what);
   const matrix: Section = {
     title: 'The four cases',
-    text: [`${controllers} NVMe controllers (${drive.name}), ${vectors} vectors each, ${xen.name}, ${order}.`],
+    text: [
+      `${count(controllers, 'NVMe controller')} (${drive.name}), ${count(vectors, 'vector')} each, ${xen.name}, ${order}.`,
+    ],
     table: {
       head: ['case', 'hypervisor side', 'guest side', 'the report says', ...workloads],
       rows: rows.map(({ row, cells: own }) => ({

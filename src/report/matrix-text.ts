@@ -22,6 +22,11 @@ export function rowsOfCells(cells: readonly Cell[]): { row: MatrixRow; cells: Ce
   return rows;
 }
 
+/** `1 vector`, `4 vectors`. */
+export function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
+}
+
 export function hostSide({ deviceModel }: MatrixRow): string {
   return `${deviceModel.name} ${deviceModel.switches.freeOnDisable ? 'frees' : 'keeps'} pirqs on disable`;
 }
@@ -58,7 +63,10 @@ export function distributionText({ finding }: Cell): string {
 export function matrixLines(cells: readonly Cell[]): string[] {
   const { controllers, vectors, xen, drive, sequential } = cells[0].config;
   const order = sequential ? 'one controller after another' : 'every interleaving of coarse steps';
-  const lines = [`${controllers} NVMe controllers (${drive.name}), ${vectors} vectors each, ${xen.name}, ${order}`, ''];
+  const lines = [
+    `${count(controllers, 'NVMe controller')} (${drive.name}), ${count(vectors, 'vector')} each, ${xen.name}, ${order}`,
+    '',
+  ];
   for (const { row, cells: own } of rowsOfCells(cells)) {
     const name = row.case ? `case ${row.case}: ` : '';
     lines.push(
@@ -95,7 +103,7 @@ export function storyLines(cells: readonly Cell[], replay: (cell: Cell) => strin
       '',
       `case ${cell.row.case}, ${cell.row.kernel.reuse}, ${CASE_WORKLOADS[cell.workload].what}: ${verdictText(cell)}`,
     );
-    const size = `${controllers} controller${controllers > 1 ? 's' : ''}, ${vectors} vector${vectors > 1 ? 's' : ''}`;
+    const size = `${count(controllers, 'controller')}, ${count(vectors, 'vector')}`;
     lines.push(`  the simplest failing run needs ${size}: ${outcome}`);
     lines.push(...compactStory(telling.events));
     for (const { name, after } of telling.broken)
