@@ -5,6 +5,9 @@
  */
 export type Rule = 'R1' | 'R2' | 'Rideal';
 
+/** Whether the device model takes a message that was there before for news. */
+export type Compare = 'value' | 'value-and-pirq';
+
 interface Record {
   pirq: number;
   controller: number;
@@ -15,6 +18,7 @@ interface Record {
 class Rules {
   readonly #rule: Rule;
   readonly #vectors: number;
+  readonly #compare: Compare;
   readonly #taken = new Set<number>();
   /** pirq → controller and entry that it is mapped for. */
   readonly #mapped = new Map<number, string>();
@@ -23,8 +27,9 @@ class Rules {
   #records: Record[] = [];
   readonly #stopped: boolean[];
 
-  constructor(rule: Rule, controllers: number, vectors: number) {
+  constructor(rule: Rule, controllers: number, vectors: number, compare: Compare) {
     this.#rule = rule;
+    this.#compare = compare;
     this.#vectors = vectors;
     this.#tables = Array.from({ length: controllers }, () => new Array(vectors).fill(0));
     this.#written = Array.from({ length: controllers }, () => new Array(vectors).fill(false));
@@ -56,8 +61,9 @@ class Rules {
       const held = this.#records.some((r) => r.pirq === marker);
       const reuse = marker > 0 && (this.#rule === 'Rideal' || (this.#rule === 'R1' && held));
       if (!reuse) {
-        table[entry] = this.#allocate();
-        this.#written[controller][entry] = true;
+        const pirq = this.#allocate();
+        this.#written[controller][entry] = this.#compare === 'value-and-pirq' || table[entry] !== pirq;
+        table[entry] = pirq;
       }
       this.#records.push({ pirq: table[entry], controller, entry, hasPort: false });
     }
@@ -105,7 +111,13 @@ class Rules {
 }
 
 /** Interleavings of five steps a controller by the number of good controllers, after `prefix` has run. */
-export function countByRules(rule: Rule, controllers: number, vectors: number, prefix: number[]): Map<number, bigint> {
+export function countByRules(
+  rule: Rule,
+  controllers: number,
+  vectors: number,
+  prefix: number[],
+  compare: Compare = 'value-and-pirq',
+): Map<number, bigint> {
   const counts = new Map<number, bigint>();
   const remaining = new Array(controllers).fill(5);
   for (const controller of prefix) remaining[controller]--;
@@ -122,7 +134,7 @@ export function countByRules(rule: Rule, controllers: number, vectors: number, p
       remaining[c]++;
     }
     if (!isEnd) return;
-    const good = goodAfter(rule, controllers, vectors, schedule);
+    const good = goodAfter(rule, controllers, vectors, schedule, compare);
     counts.set(good, (counts.get(good) ?? 0n) + 1n);
   };
   visit();
@@ -130,8 +142,14 @@ export function countByRules(rule: Rule, controllers: number, vectors: number, p
 }
 
 /** How many controllers are good after one schedule. */
-export function goodAfter(rule: Rule, controllers: number, vectors: number, schedule: readonly number[]): number {
-  const rules = new Rules(rule, controllers, vectors);
+export function goodAfter(
+  rule: Rule,
+  controllers: number,
+  vectors: number,
+  schedule: readonly number[],
+  compare: Compare = 'value-and-pirq',
+): number {
+  const rules = new Rules(rule, controllers, vectors, compare);
   const done = new Array(controllers).fill(0);
   for (const c of schedule) rules.run(c, done[c]++);
   return Array.from({ length: controllers }, (_, c) => rules.isGood(c)).filter(Boolean).length;
