@@ -61,12 +61,12 @@ function build() {
 }
 
 install();
-build();
+if (job !== 'install') build();
 if (job === 'start' || job === 'bench') {
   process.argv = [process.argv[0], 'pirqlab', job === 'start' ? 'matrix' : job, ...rest];
   await import(new URL('../dist/cli/main.js', import.meta.url).href);
 } else if (job === 'test') {
   process.exit(run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...rest]).status ?? 1);
-} else if (job !== 'build') {
-  fail(`unknown job "${job}"; known: start, test, bench, build`);
+} else if (job !== 'build' && job !== 'install') {
+  fail(`unknown job "${job}"; known: start, test, bench, build, install`);
 }

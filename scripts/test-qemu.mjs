@@ -34,7 +34,7 @@ if (asked.error) {
   process.exit(0);
 }
 
-const prepared = spawnSync(process.execPath, ['scripts/launch.mjs', 'build'], { stdio: 'inherit' });
+const prepared = spawnSync(process.execPath, ['scripts/launch.mjs', 'install'], { stdio: 'inherit' });
 if (prepared.status !== 0) process.exit(prepared.status ?? 1);
 const only = chosen.device ? ['test/qemu/config.lane.ts'] : [];
 const env = { ...process.env };
