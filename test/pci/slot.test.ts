@@ -72,3 +72,16 @@ test('an error of the root port interrupts, once, if it gets through', () => {
   expect(f.readConfig(0x130, 4)).toBe(0x2c);
   expect(f.readConfig(0x118, 1) & 31).toBe(14);
 });
+
+test.each([
+  ['with a power controller', 0, 0x7c0],
+  ['without', 2, 0x0c0],
+])('after reset QEMU 7.2 shows power off only in an empty slot %s', (_, lacks, control) => {
+  const image = PORT.image.slice();
+  image[0x54 + 0x14] &= ~lacks;
+  image[CONTROL + 1] = control >> 8;
+  const f = createFunction({ name: 'port', bdf: 0x20, image, bars: guessBars(image), flavour: 'qemu-7.2' });
+  f.writeConfig(CONTROL, 2, 0x0339);
+  f.reset('conventional');
+  expect(f.readConfig(CONTROL, 2)).toBe(control);
+});

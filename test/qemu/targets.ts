@@ -49,7 +49,7 @@ function behindPort(name: string, device: string): Target {
   return { name, machine: 'q35', args, bus: 1, setup: PORT_SETUP };
 }
 
-/** Endpoints, ports and bridges of every kind of capability; the last three are in no recording. */
+/** Endpoints, ports and bridges of every kind of capability; the last four are in no recording. */
 export const TARGETS: readonly Target[] = [
   ...['nvme', 'e1000e', 'edu', 'qemu-xhci', 'virtio-blk-pci', 'pcie-root-port', 'pci-bridge', 'pci-testdev'].map((d) =>
     direct(d),
@@ -58,6 +58,7 @@ export const TARGETS: readonly Target[] = [
   behindPort('virtio-blk-rp', 'virtio-blk-pci,drive=disk'),
   ...['ioh3420', 'x3130-upstream', 'pcie-pci-bridge', 'intel-hda'].map((d) => direct(d)),
   ...['edu', 'nvme', 'pci-bridge'].map((d) => direct(d, 'pc')),
+  { ...direct('pcie-root-port,power_controller_present=off'), name: 'pcie-root-port-no-power' },
   ...['vmxnet3', 'megasas-gen2', 'rocker'].map((d) => direct(d)),
 ];
 

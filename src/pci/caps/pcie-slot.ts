@@ -69,12 +69,14 @@ export function slotRegisters(caps: number): Register[] {
 
 /**
  * Deviation: `hw/pci/pcie.c: pcie_cap_slot_init, pcie_cap_slot_reset`. A fixed set of enables, and events whose
- * absence from Slot Capabilities does not matter; reset turns the indicators off and, in an empty slot, the power.
+ * absence from Slot Capabilities does not matter; reset turns the attention indicator off and, in an empty slot with a
+ * power controller, power and its indicator. Without one the indicator's field reads 0, a reserved value.
  */
 export function slotQemu(caps: number): Record<string, QemuRule> {
   const power = caps & SLOT_CAPS.powerController ? CONTROL.powerOff : 0;
+  const off = power ? 0x0300 | power : 0;
   return {
-    'pcie.slotControl': { writable: 0x03f9 | power, reset: 0x0bf9 | power, to: 0x03c0 | power },
+    'pcie.slotControl': { writable: 0x03f9 | power, reset: 0x0bf9 | power, to: 0x00c0 | off },
     'pcie.slotStatus': { w1c: 0x0019, reset: 0x0099 },
   };
 }
