@@ -2,7 +2,7 @@
 // says so in one line each, then does the job. Needs nothing but Node and npm.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -38,6 +38,8 @@ function fingerprint(paths) {
 const isFresh = (stamp, value) => existsSync(stamp) && readFileSync(stamp, 'utf8') === value;
 
 function install() {
+  // a link leads to another checkout's modules, which are not ours to replace
+  if (lstatSync('node_modules', { throwIfNoEntry: false })?.isSymbolicLink()) return;
   const stamp = 'node_modules/.pirqlab-stamp';
   const lock = createHash('sha256').update(readFileSync('package-lock.json')).digest('hex');
   if (isFresh(stamp, lock)) return;

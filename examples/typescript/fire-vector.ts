@@ -1,9 +1,5 @@
-/**
- * Enables MSI-X on a fake NVMe controller, fires a vector and prints the message.
- *
- * In a project that has pirqlab installed: `import { Session } from 'pirqlab'`.
- */
-import { Session } from '../../src/index.ts';
+/** Enables MSI-X on a fake NVMe controller, fires a vector and prints the message. */
+import { Session } from 'pirqlab';
 import { ToyDriver } from './toy-driver.ts';
 
 export function fireVector(print: (line: string) => void): void {

@@ -1,5 +1,5 @@
 /** A PC with two controllers: a bus scan through ports, a BAR placed and read through memory, a message seen. */
-import { type MachineEvent, PcMachine } from '../../src/index.ts';
+import { type MachineEvent, PcMachine } from 'pirqlab';
 
 export function scanAndFire(print: (line: string) => void): void {
   const machine = PcMachine.of(['nvme:queues=2', 'nvme:queues=2']);

@@ -1,5 +1,5 @@
+import { Session } from 'pirqlab';
 import { expect, test } from 'vitest';
-import { Session } from '../../src/index.ts';
 import { fireVector } from './fire-vector.ts';
 import { scanAndFire } from './machine.ts';
 import { ToyDriver } from './toy-driver.ts';
