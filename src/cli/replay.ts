@@ -1,5 +1,6 @@
+import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
-import { findRecordings, loadReplay, probeLookup, type ReplayResult } from '../harness/replay/index.ts';
+import { findRecordings, probeLookup, type ReplayResult, replayFile } from '../harness/replay/index.ts';
 
 interface Options {
   probe?: string;
@@ -16,23 +17,21 @@ export function register(program: Command): void {
     .action(run);
 }
 
-function run(paths: string[], options: Options): void {
-  const files = findRecordings(paths);
+async function run(paths: string[], options: Options): Promise<void> {
+  // A replay ends soon after its code is warm: compiling smaller pieces saves a fifth of the processor time of a third
+  // of a million accesses (465 ms for 585, best of 4 cold runs, Node 20.20).
+  setFlagsFromString('--max-inlined-bytecode-size-cumulative=300');
+  const started = performance.now();
+  const cpuBefore = process.cpuUsage();
   const probes = probeLookup(options.probe);
   const results: ReplayResult[] = [];
-  let [nanoseconds, cpuMicroseconds] = [0, 0];
-  for (const file of files) {
-    const replay = loadReplay(file);
-    const started = process.hrtime.bigint();
-    const cpu = process.cpuUsage();
-    results.push(replay(probes));
-    const { user, system } = process.cpuUsage(cpu);
-    cpuMicroseconds += user + system;
-    nanoseconds += Number(process.hrtime.bigint() - started);
-  }
+  for (const file of findRecordings(paths)) results.push(await replayFile(file, probes));
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const ended = performance.now();
   const total = (key: 'operations' | 'comparisons' | 'differences') => results.reduce((sum, r) => sum + r[key], 0);
-  const accessesPerSecond = Math.round((total('operations') / nanoseconds) * 1e9);
-  const accessesPerCpuSecond = Math.round((total('operations') / cpuMicroseconds) * 1e6);
+  const accessesPerSecond = Math.round((total('operations') / (ended - started)) * 1e3);
+  const accessesPerCpuSecond = Math.round((total('operations') / (user + system)) * 1e6);
+  const accessesPerSecondWithStart = Math.round((total('operations') / ended) * 1e3);
   const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
   if (total('differences') > 0) process.exitCode = 1;
   if (options.json) {
@@ -41,6 +40,7 @@ function run(paths: string[], options: Options): void {
       differences: total('differences'),
       files: list,
       accessesPerSecond,
+      accessesPerSecondWithStart,
       accessesPerCpuSecond,
       peakMemoryBytes,
     };
@@ -48,7 +48,7 @@ function run(paths: string[], options: Options): void {
     return;
   }
   process.stdout.write(
-    `${results.map(describe).join('')}${files.length} files: ${total('operations')} operations, ${total('comparisons')} comparisons, ` +
+    `${results.map(describe).join('')}${results.length} files: ${total('operations')} operations, ${total('comparisons')} comparisons, ` +
       `${total('differences')} differences; ${accessesPerSecond} accesses/s (${accessesPerCpuSecond} per CPU second), ` +
       `peak memory ${Math.round(peakMemoryBytes / 1e6)} MB\n`,
   );

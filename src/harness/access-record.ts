@@ -1,5 +1,13 @@
 import { UsageError } from '../core/index.ts';
 
+/** First bytes of a recording of access records. */
+export const RECORDING_MAGIC = 'PIRQACC1';
+
+/** True if a file begins as a recording of access records does. */
+export function isAccessRecording(bytes: Uint8Array): boolean {
+  return Buffer.from(bytes.subarray(0, 8)).toString('latin1') === RECORDING_MAGIC;
+}
+
 /** Bytes of a record without its data. */
 export const RECORD_BYTES = 24;
 /** Most data bytes that one record carries; longer transfers are made of several. */

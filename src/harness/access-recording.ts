@@ -1,11 +1,17 @@
-import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { fromHex, toHex, UsageError } from '../core/index.ts';
 import type { FunctionSpec } from '../pci/index.ts';
-import { type AccessRecord, paddedBytes, RECORD_BYTES, RecordReader, RecordWriter } from './access-record.ts';
+import {
+  type AccessRecord,
+  isAccessRecording,
+  paddedBytes,
+  RECORD_BYTES,
+  RECORDING_MAGIC,
+  RecordReader,
+  RecordWriter,
+} from './access-record.ts';
 import { type FunctionRecipe, type HostedFunction, hostFunction } from './hosted-function.ts';
 
-/** First bytes of a recording of access records. */
-export const RECORDING_MAGIC = 'PIRQACC1';
 const HEADER_BYTES = RECORD_BYTES;
 
 /** Writes what passes through a session or a server to a file: a header with the devices, then transcripts. */
@@ -47,29 +53,6 @@ function encodeHeader(functions: readonly HostedFunction[]): Uint8Array {
   bytes.writeUInt32LE(text.length, 8);
   text.copy(bytes, HEADER_BYTES);
   return bytes;
-}
-
-/** True if a file begins as a recording of access records does. */
-export function isAccessRecording(bytes: Uint8Array): boolean {
-  return Buffer.from(bytes.subarray(0, 8)).toString('latin1') === RECORDING_MAGIC;
-}
-
-/** The same of a file; false if it cannot be read. */
-export function isAccessRecordingFile(path: string): boolean {
-  const start = new Uint8Array(8);
-  let fd: number;
-  try {
-    fd = openSync(path, 'r');
-  } catch {
-    return false;
-  }
-  try {
-    return readSync(fd, start) === 8 && isAccessRecording(start);
-  } catch {
-    return false; // a folder
-  } finally {
-    closeSync(fd);
-  }
 }
 
 export interface AccessRecording {

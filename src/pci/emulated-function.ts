@@ -39,6 +39,8 @@ export interface FunctionOptions {
   dma?: DmaMemory;
   /** Vector tables of many devices, among which this one's is placed; default one of its own. */
   vectorTables?: VectorTables;
+  /** The spec's own layout, where it was compiled before: functions may share one. */
+  layout?: Layout;
 }
 
 /** Write hooks of a dword; a register with side effects has one. */
@@ -103,7 +105,7 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     this.dma = options.dma;
     if (spec.image.length < 64)
       throw new UsageError(`${spec.name}: an image of ${spec.image.length} bytes is no header`);
-    const layout = compileLayout(spec, this.flavour);
+    const layout = options.layout ?? compileLayout(spec, this.flavour);
     this.layout = layout;
     this.configSize = layout.configSize;
     const arena = options.arena ?? new Arena(stateBytes(layout));

@@ -133,7 +133,10 @@ class MaskBuilder {
 }
 
 /** Compiles a function. The flavour decides what each register's bits do where nothing was measured. */
-export function compileLayout(spec: FunctionSpec, flavour: Flavour): Layout {
+export function compileLayout(
+  spec: Omit<FunctionSpec, 'name' | 'bdf'> & Partial<FunctionSpec>,
+  flavour: Flavour,
+): Layout {
   const configSize = spec.image.length > 256 ? 4096 : 256;
   const image = new Uint8Array(configSize);
   image.set(spec.image.subarray(0, configSize));

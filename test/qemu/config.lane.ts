@@ -5,6 +5,7 @@ import { type LiveProbe, probeFunction } from '../../src/harness/qemu/probe.ts';
 import { Qemu, qemuVersion } from '../../src/harness/qemu/process.ts';
 import { applySetup, record } from '../../src/harness/qemu/recorder.ts';
 import { CONFIG_REPLAYER } from '../../src/harness/replay/config.ts';
+import { RecordingReader } from '../../src/harness/replay/recording-reader.ts';
 import { keepRecording } from './keep.ts';
 import { direct, TARGETS, type Target } from './targets.ts';
 
@@ -63,7 +64,8 @@ describe('random accesses: QEMU and the model answer alike', () => {
       ...{ bdf: probes.map((p) => p.bdf), cfg_size: probes.map((p) => p.init.length / 2), setup },
     };
     const probe = { device: name, machine: target.machine, funcs: probes };
-    const result = CONFIG_REPLAYER.replay(`${name}.${target.machine}`, header, lines, { probe: () => ({ ...probe }) });
+    const reader = RecordingReader.of(lines, `${name}.${target.machine}`);
+    const result = CONFIG_REPLAYER.replay(reader.file, header, reader, { probe: () => ({ ...probe }) });
     total.devices++;
     total.operations += result.operations;
     total.comparisons += result.comparisons;

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { formatLine } from '../../src/harness/replay/recording-reader.ts';
 import type { RecordingLine } from '../../src/harness/replay/result.ts';
 
 const FOLDER = 'build/qemu';
@@ -14,10 +15,7 @@ export function keepRecording(
   mkdirSync(FOLDER, { recursive: true });
   const name = join(FOLDER, `${header.device}.${header.machine}`);
   const recording = `${name}.s${header.seed}.jsonl.gz`;
-  // numbers above 2^53 are plain digits in recordings
-  const text = (value: unknown) =>
-    JSON.stringify(value, (_, inner) => (typeof inner === 'bigint' ? `#${inner}#` : inner)).replace(/"#(\d+)#"/g, '$1');
-  writeFileSync(recording, gzipSync(`${[header, ...lines].map(text).join('\n')}\n`));
+  writeFileSync(recording, gzipSync(`${[header, ...lines].map(formatLine).join('\n')}\n`));
   writeFileSync(`${name}.json`, JSON.stringify(probe));
   return `kept: pirqlab replay ${recording} --probe ${name}.json`;
 }

@@ -1,8 +1,9 @@
-import { hex, storeHex, toHex, UsageError, type Width } from '../../core/index.ts';
+import { hex, toHex, UsageError, type Width } from '../../core/index.ts';
 import { readPieces, writePieces } from '../../pci/access-split.ts';
 import type { EmulatedFunction } from '../../pci/index.ts';
 import { findProbe, parseBdf, RecordedFunction } from './recorded-function.ts';
-import type { RecordingLine, Replayer, ReplayOptions } from './result.ts';
+import type { RecordingReader } from './recording-reader.ts';
+import type { Replayer, ReplayOptions } from './result.ts';
 import { Tally } from './tally.ts';
 
 /**
@@ -29,46 +30,41 @@ export class ConfigSession {
   }
 
   /** The model of function `d`; its first snapshot must have come. */
-  model(d: unknown): EmulatedFunction {
-    const found = this.functions[d as number];
+  model(d: number): EmulatedFunction {
+    const found = this.functions[d];
     if (!found) throw new UsageError(`${this.#file}:${this.tally.line}: function ${d} has no snapshot yet`);
     return found.model;
   }
 
-  /** Carries out one line; false if it is not one of these operations. */
-  step(line: readonly unknown[]): boolean {
-    switch (line[0]) {
+  /** Carries out the operation of the line that `lines` is at; false if it is not one of these. */
+  step(lines: RecordingReader): boolean {
+    switch (lines.name) {
       case 'r':
-        this.#read(line[1] as number, line[3] as number, line[4] as number, line[5] as number);
+        this.#read(lines);
         return true;
       case 'w':
-        this.#write(line[1] as number, line[3] as number, line[4] as number, line[5] as number);
+        this.#write(lines);
         return true;
       case 's':
-        this.#snapshot(line[1] as number, line[3] as [number, string][]);
+        this.#snapshot(lines);
+        return true;
+      case 'tr':
+      case 'pr':
+        this.#readWindow(lines);
+        return true;
+      case 'tw':
+      case 'pw':
+        this.#writeWindow(lines);
+        return true;
+      case 'T':
+      case 'P':
+        this.#compareWindow(lines);
         return true;
       case 'reset':
         this.#reset();
         return true;
       case 'msix':
-        this.#msix[line[1] as number] = {
-          tableBar: line[4] as number,
-          table: line[5] as number,
-          pbaBar: line[6] as number,
-          pba: line[7] as number,
-        };
-        return true;
-      case 'tr':
-      case 'pr':
-        this.#readWindow(line[0], line[1] as number, line[2] as number, line[3] as number, line[4] as number | bigint);
-        return true;
-      case 'tw':
-      case 'pw':
-        this.#writeWindow(line[0], line[1] as number, line[2] as number, line[3] as number, line[4] as number | bigint);
-        return true;
-      case 'T':
-      case 'P':
-        this.#compareWindow(line[0], line[1] as number, line[2] as string);
+        this.#noteMsix(lines);
         return true;
       case 'bar':
       case 'c':
@@ -86,7 +82,12 @@ export class ConfigSession {
     }
   }
 
-  #read(d: number, offset: number, width: number, expected: number): void {
+  #read(lines: RecordingReader): void {
+    const d = lines.number();
+    lines.skip();
+    const offset = lines.number();
+    const width = lines.number();
+    const expected = lines.number();
     const model = this.model(d);
     this.tally.operations++;
     const actual =
@@ -96,27 +97,50 @@ export class ConfigSession {
     this.functions[d]!.compareRead(this.tally, offset, width, expected, actual);
   }
 
-  #write(d: number, offset: number, width: number, value: number): void {
-    const model = this.model(d);
+  #write(lines: RecordingReader): void {
+    const model = this.model(lines.number());
+    lines.skip();
+    const offset = lines.number();
+    const width = lines.number();
+    const value = lines.number();
     this.tally.operations++;
     if ((offset & (width - 1)) === 0) model.writeConfig(offset, width as Width, value);
     else writePieces((at, w, v) => model.writeConfig(at, w, v), offset, width, value, 0, 'qemu-7.2');
   }
 
-  #snapshot(d: number, runs: [number, string][]): void {
+  /** The runs of bytes that changed since the last snapshot; the first one is complete and makes the function. */
+  #snapshot(lines: RecordingReader): void {
+    const d = lines.number();
+    lines.skip(); // the checksum
     const known = this.functions[d];
+    const image = known?.image ?? new Uint8Array((this.#header['cfg_size'] as number[])[d]);
+    lines.enter();
+    while (!lines.leave()) {
+      lines.enter();
+      lines.hexInto(image, lines.number());
+      if (!lines.leave()) throw new UsageError(`${this.#file}:${lines.line}: a run is an offset and bytes`);
+    }
     if (known) {
       this.tally.operations++;
-      known.compareSnapshot(this.tally, runs);
+      known.compareSnapshot(this.tally);
       return;
     }
-    const size = (this.#header['cfg_size'] as number[])[d];
-    const image = new Uint8Array(size);
-    for (const [at, text] of runs) storeHex(image, at, text);
     const { device, machine } = this.#header as { device: string; machine: string };
     const bdf = this.#bdfs[d];
     const probe = findProbe(this.#options, device, machine, bdf, image);
     this.functions[d] = new RecordedFunction(device, parseBdf(bdf), image, probe);
+  }
+
+  #noteMsix(lines: RecordingReader): void {
+    const d = lines.number();
+    lines.skip(); // capability and count: the model's own
+    lines.skip();
+    this.#msix[d] = {
+      tableBar: lines.number(),
+      table: lines.number(),
+      pbaBar: lines.number(),
+      pba: lines.number(),
+    };
   }
 
   #reset(): void {
@@ -132,66 +156,73 @@ export class ConfigSession {
     const { msix } = this.model(d);
     if (!msix) throw new UsageError(`${this.#file}:${this.tally.line}: function ${d} has no MSI-X`);
     const note = this.#msix[d];
-    if (op[0].toLowerCase() === 't')
-      return { bar: note?.tableBar ?? msix.tableBar, base: note?.table ?? msix.tableOffset };
+    if (op.startsWith('t')) return { bar: note?.tableBar ?? msix.tableBar, base: note?.table ?? msix.tableOffset };
     return { bar: note?.pbaBar ?? msix.pbaBar, base: note?.pba ?? msix.pbaOffset };
   }
 
-  #readWindow(op: string, d: number, offset: number, width: number, expected: number | bigint): void {
-    const { bar, base } = this.#window(op, d);
+  #readWindow(lines: RecordingReader): void {
+    const { name } = lines;
+    const d = lines.number();
+    const offset = lines.number();
+    const width = lines.number();
+    lines.word64();
+    const [wantLo, wantHi] = lines.words;
+    const { bar, base } = this.#window(name, d);
     const model = this.model(d);
     this.tally.operations++;
     const { lo, hi } = readPieces((at, w) => model.readBar(bar, at, w), base + offset, width, 'qemu-7.2');
-    const [wantLo, wantHi] = split(expected);
     this.tally.compare(lo === wantLo && hi === wantHi, () => {
-      const what = op === 'tr' ? `vector ${offset >> 4} ${ENTRY_WORDS[(offset >> 2) & 3]}` : 'pending bits';
+      const what = name === 'tr' ? `vector ${offset >> 4} ${ENTRY_WORDS[(offset >> 2) & 3]}` : 'pending bits';
       const text = (h: number, l: number) => `0x${h.toString(16).padStart(8, '0')}${l.toString(16).padStart(8, '0')}`;
       return `read of ${width} at ${hex(offset, 3)} (${what}) gives ${text(hi, lo)}, recorded ${text(wantHi, wantLo)}`;
     });
   }
 
-  #writeWindow(op: string, d: number, offset: number, width: number, value: number | bigint): void {
-    const { bar, base } = this.#window(op, d);
+  #writeWindow(lines: RecordingReader): void {
+    const d = lines.number();
+    const offset = lines.number();
+    const width = lines.number();
+    lines.word64();
+    const { bar, base } = this.#window(lines.name, d);
     const model = this.model(d);
     this.tally.operations++;
-    const [lo, hi] = split(value);
-    writePieces((at, w, v) => model.writeBar(bar, at, w, v), base + offset, width, lo, hi, 'qemu-7.2');
+    writePieces(
+      (at, w, v) => model.writeBar(bar, at, w, v),
+      base + offset,
+      width,
+      lines.words[0],
+      lines.words[1],
+      'qemu-7.2',
+    );
   }
 
-  #compareWindow(op: string, d: number, expected: string): void {
-    const { table } = this.model(d).msix ?? {};
-    const words = op === 'T' ? table?.words : table?.pending;
+  #compareWindow(lines: RecordingReader): void {
+    const { name } = lines;
+    const { table } = this.model(lines.number()).msix ?? {};
+    const words = name === 'T' ? table?.words : table?.pending;
     const actual = words ? new Uint8Array(words.buffer, words.byteOffset, words.byteLength) : new Uint8Array(0);
+    const want = lines.hex();
     this.tally.operations++;
-    const want = Buffer.from(expected, 'hex');
-    this.tally.compare(want.equals(actual), () => {
+    this.tally.compare(Buffer.compare(want, actual) === 0, () => {
       const at = want.findIndex((byte, i) => byte !== actual[i]);
-      const name = op === 'T' ? `vector ${at >> 4} ${ENTRY_WORDS[(at >> 2) & 3]}` : `pending byte ${at}`;
+      const what = name === 'T' ? `vector ${at >> 4} ${ENTRY_WORDS[(at >> 2) & 3]}` : `pending byte ${at}`;
       const from = at & ~3;
-      return `${name} is ${toHex(actual.slice(from, from + 4))}, recorded ${want.toString('hex', from, from + 4)}`;
+      return `${what} is ${toHex(actual.slice(from, from + 4))}, recorded ${toHex(want.slice(from, from + 4))}`;
     });
   }
 }
 
 const ENTRY_WORDS = ['address', 'upper address', 'data', 'vector control'];
 
-/** Low and high word of a recorded value of up to 64 bits. */
-export function split(value: number | bigint): [number, number] {
-  if (typeof value === 'bigint') return [Number(value & 0xffffffffn), Number(value >> 32n)];
-  return [value >>> 0, value > 0xffffffff ? Math.floor(value / 0x1_0000_0000) : 0];
-}
-
 /** Recordings of random configuration accesses, aligned or not: kinds `random` and `unaligned`. */
-export const CONFIG_REPLAYER: Replayer = {
-  accepts: (header) => header['kind'] === 'random' || header['kind'] === 'unaligned',
-  replay(file: string, header: Record<string, unknown>, lines: Iterable<RecordingLine>, options: ReplayOptions) {
+export const CONFIG_REPLAYER: Replayer<RecordingReader> = {
+  replay(file, header, lines, options) {
     const session = new ConfigSession(file, header, options);
-    for (const line of lines) {
-      session.tally.line++;
-      if (!session.step(line as unknown[]))
-        throw new UsageError(
-          `${file}:${session.tally.line}: unknown operation ${JSON.stringify((line as unknown[])[0])}`,
-        );
+    while (lines.next()) {
+      session.tally.line = lines.line;
+      if (!session.step(lines))
+        throw new UsageError(`${file}:${lines.line}: unknown operation ${JSON.stringify(lines.name)}`);
+      lines.end();
       session.dropEffects();
     }
     return session.tally.result(file);

@@ -1,8 +1,8 @@
 import { fromHex, hex, UsageError, type Width } from '../../core/index.ts';
 import { CONFIG_ADDRESS, HostBridge, PciBus } from '../../pci/index.ts';
-import { split } from './config.ts';
 import { findProbe, parseBdf, RecordedFunction } from './recorded-function.ts';
-import type { RecordingLine, Replayer, ReplayOptions, ReplayResult } from './result.ts';
+import type { RecordingReader } from './recording-reader.ts';
+import type { Replayer, ReplayOptions, ReplayResult } from './result.ts';
 import { Tally } from './tally.ts';
 
 class HostSession {
@@ -51,32 +51,33 @@ class HostSession {
     return root;
   }
 
-  run(lines: Iterable<RecordingLine>): ReplayResult {
-    for (const line of lines as Iterable<unknown[]>) {
-      this.#tally.line++;
-      if (line[0] !== 'c') this.#step(line);
+  run(lines: RecordingReader): ReplayResult {
+    while (lines.next()) {
+      this.#tally.line = lines.line;
+      if (lines.name !== 'c') this.#step(lines);
+      lines.end();
       for (const { model } of this.#functions.values()) model.effects.length = 0;
     }
     return this.#tally.result(this.#file);
   }
 
-  #step(line: readonly unknown[]): void {
+  #step(lines: RecordingReader): void {
     this.#tally.operations++;
-    switch (line[0]) {
+    switch (lines.name) {
       case 'out':
-        this.#host.writePort(line[1] as number, line[2] as Width, line[3] as number);
+        this.#host.writePort(lines.number(), lines.number() as Width, lines.number());
         return;
       case 'in':
-        this.#compareIn(line[1] as number, line[2] as Width, line[3] as number);
+        this.#compareIn(lines.number(), lines.number() as Width, lines.number());
         return;
       case 'er':
-        this.#compareEcam(line[1] as string, line[2] as number, line[3] as number, line[4] as number | bigint);
+        this.#compareEcam(lines);
         return;
       case 'snap':
-        this.#compareSnapshot(line[1] as string, line[2] as string);
+        this.#compareSnapshot(lines.text(), lines);
         return;
       default:
-        throw new UsageError(`${this.#file}:${this.#tally.line}: unknown operation ${JSON.stringify(line[0])}`);
+        throw new UsageError(`${this.#file}:${lines.line}: unknown operation ${JSON.stringify(lines.name)}`);
     }
   }
 
@@ -88,8 +89,12 @@ class HostSession {
     );
   }
 
-  #compareEcam(bdf: string, offset: number, width: number, expected: number | bigint): void {
-    const [wantLo, wantHi] = split(expected);
+  #compareEcam(lines: RecordingReader): void {
+    const bdf = lines.text();
+    const offset = lines.number();
+    const width = lines.number();
+    lines.word64();
+    const [wantLo, wantHi] = lines.words;
     const { lo, hi } = this.#host.readEcam(parseBdf(bdf) * 0x1000 + offset, width);
     this.#tally.compare(
       lo === wantLo && hi === wantHi,
@@ -99,15 +104,16 @@ class HostSession {
     );
   }
 
-  #compareSnapshot(bdf: string, text: string): void {
+  /** What a complete image has beyond the function's own space, nothing answers for. */
+  #compareSnapshot(bdf: string, lines: RecordingReader): void {
     const found = this.#functions.get(bdf);
-    if (!found) throw new UsageError(`${this.#file}:${this.#tally.line}: ${bdf} has no initial image`);
-    found.compareSnapshot(this.#tally, [[0, text.slice(0, 2 * found.image.length)]]);
+    if (!found) throw new UsageError(`${this.#file}:${lines.line}: ${bdf} has no initial image`);
+    lines.hexInto(found.image, 0);
+    found.compareSnapshot(this.#tally);
   }
 }
 
 /** Recordings of raw port and ECAM accesses to a whole machine: kind `host`. */
-export const HOST_REPLAYER: Replayer = {
-  accepts: (header) => header['kind'] === 'host',
+export const HOST_REPLAYER: Replayer<RecordingReader> = {
   replay: (file, header, lines, options) => new HostSession(file, header, options).run(lines),
 };

@@ -1,40 +1,42 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../../core/index.ts';
-import { isAccessRecordingFile, openAccessRecording } from '../access-recording.ts';
-import { replayAccessRecording } from '../access-replay.ts';
-import { CONFIG_REPLAYER } from './config.ts';
-import { HOST_REPLAYER } from './host.ts';
-import { IRQ_REPLAYER } from './irq.ts';
-import { openRecording } from './recording.ts';
+import { isAccessRecording } from '../access-record.ts';
+import { parseRecording, readUnpacked } from './recording.ts';
+import type { RecordingReader } from './recording-reader.ts';
 import type { Replayer, ReplayOptions, ReplayResult } from './result.ts';
-import { XEN_REPLAYER } from './xen.ts';
-import { XENPT_REPLAYER } from './xenpt.ts';
 
 export { probeLookup } from './probes.ts';
 export { jsonLines, openRecording } from './recording.ts';
 export type { RecordingLine, Replayer, ReplayOptions, ReplayResult } from './result.ts';
 
-/** One replayer for each kind of recording; the first that accepts a header takes it. */
-const REPLAYERS: readonly Replayer[] = [CONFIG_REPLAYER, IRQ_REPLAYER, HOST_REPLAYER, XENPT_REPLAYER, XEN_REPLAYER];
+/** The replayer of each kind of recording, loaded when the first of that kind comes: half of a short run was loading. */
+const REPLAYERS: Record<string, () => Promise<Replayer<RecordingReader>>> = {
+  random: async () => (await import('./config.ts')).CONFIG_REPLAYER,
+  unaligned: async () => (await import('./config.ts')).CONFIG_REPLAYER,
+  irq: async () => (await import('./irq.ts')).IRQ_REPLAYER,
+  host: async () => (await import('./host.ts')).HOST_REPLAYER,
+  xenpt: async () => (await import('./xenpt.ts')).XENPT_REPLAYER,
+  'xen-hypercall-trace-1': async () => (await import('./xen.ts')).XEN_REPLAYER,
+};
 
 /**
- * Reads and unpacks a recording; the function returned replays it.
+ * Replays one recording.
  * @throws UsageError if the file is no recording of a kind that some replayer knows
  */
-export function loadReplay(file: string): (options: ReplayOptions) => ReplayResult {
-  if (isAccessRecordingFile(file)) {
-    const recording = openAccessRecording(file);
-    return () => replayAccessRecording(file, recording);
+export async function replayFile(file: string, options: ReplayOptions): Promise<ReplayResult> {
+  const bytes = readUnpacked(file);
+  if (isAccessRecording(bytes)) {
+    const { parseAccessRecording } = await import('../access-recording.ts');
+    const { replayAccessRecording } = await import('../access-replay.ts');
+    return replayAccessRecording(file, parseAccessRecording(bytes, file));
   }
-  const { header, lines } = openRecording(file);
-  const replayer = REPLAYERS.find((r) => r.accepts(header));
-  if (!replayer) throw new UsageError(`${file}: no replayer for recordings of kind ${JSON.stringify(header['kind'])}`);
-  return (options) => replayer.replay(file, header, lines, options);
-}
-
-export function replayFile(file: string, options: ReplayOptions): ReplayResult {
-  return loadReplay(file)(options);
+  const { header, lines } = parseRecording(bytes, file);
+  const kind = String(header['kind'] ?? header['format']);
+  if (!Object.hasOwn(REPLAYERS, kind))
+    throw new UsageError(`${file}: no replayer for recordings of kind ${JSON.stringify(header['kind'])}`);
+  const replayer = await REPLAYERS[kind]();
+  return replayer.replay(file, header, lines, options);
 }
 
 /** The recordings among files and folders, which are searched to the bottom, in order of their names. */

@@ -1,6 +1,7 @@
 import { UsageError } from '../../core/index.ts';
 import { ConfigSession } from './config.ts';
-import type { RecordingLine, Replayer, ReplayOptions, ReplayResult } from './result.ts';
+import type { RecordingReader } from './recording-reader.ts';
+import type { Replayer, ReplayOptions, ReplayResult } from './result.ts';
 
 /** Uncorrectable errors by the names that QEMU's `pcie_aer_inject_error` takes, as bits of the status register. */
 const AER_ERRORS: Record<string, number> = {
@@ -41,26 +42,26 @@ class IrqSession {
     this.#portScenario = header['scenario'] === 'port';
   }
 
-  run(lines: Iterable<RecordingLine>): ReplayResult {
+  run(lines: RecordingReader): ReplayResult {
     const { tally } = this.#session;
-    for (const line of lines as Iterable<unknown[]>) {
-      tally.line++;
-      if (!this.#session.step(line)) this.#step(line);
+    while (lines.next()) {
+      tally.line = lines.line;
+      if (!this.#session.step(lines)) this.#step(lines);
+      lines.end();
       this.#collect();
     }
     return tally.result(this.#file);
   }
 
-  #step(line: readonly unknown[]): void {
-    const { tally } = this.#session;
-    const model = (): ReturnType<ConfigSession['model']> => this.#session.model(line[1]);
-    tally.operations++;
-    switch (line[0]) {
+  #step(lines: RecordingReader): void {
+    const model = (): ReturnType<ConfigSession['model']> => this.#session.model(lines.number());
+    this.#session.tally.operations++;
+    switch (lines.name) {
       case 'm':
-        this.#compareMessages(line[1] as [number, number][]);
+        this.#compareMessages(lines);
         return;
       case 'fire':
-        if (!this.#portScenario) model().raise(line[2] as number);
+        if (!this.#portScenario) model().raise(lines.number());
         return;
       case 'lower':
         if (!this.#portScenario) this.#lower(model());
@@ -70,13 +71,13 @@ class IrqSession {
       case 'bw': // the device's own registers; what they do to its interrupt, `fire` and `lower` say
         return;
       case 'vecs':
-        this.#setUsed(model(), line[2] as number[]);
+        this.#setUsed(model(), lines);
         return;
       case 'aer':
-        this.#inject(model(), line[2] as string);
+        this.#inject(model(), lines.text());
         return;
       default:
-        throw new UsageError(`${this.#file}:${tally.line}: unknown operation ${JSON.stringify(line[0])}`);
+        throw new UsageError(`${this.#file}:${lines.line}: unknown operation ${JSON.stringify(lines.name)}`);
     }
   }
 
@@ -85,10 +86,13 @@ class IrqSession {
     if (!model.msix?.enabled && !model.msi?.enabled) model.lower();
   }
 
-  #setUsed(model: ReturnType<ConfigSession['model']>, vectors: readonly number[]): void {
+  #setUsed(model: ReturnType<ConfigSession['model']>, lines: RecordingReader): void {
     const { msix } = model;
     if (!msix) throw new UsageError(`${this.#file}:${this.#session.tally.line}: the function has no MSI-X`);
-    for (let v = 0; v < msix.count; v++) msix.setUsed(v, vectors.includes(v));
+    const used = new Set<number>();
+    lines.enter();
+    while (!lines.leave()) used.add(lines.number());
+    for (let v = 0; v < msix.count; v++) msix.setUsed(v, used.has(v));
   }
 
   #inject(model: ReturnType<ConfigSession['model']>, name: string): void {
@@ -114,13 +118,19 @@ class IrqSession {
     }
   }
 
-  #compareMessages(expected: [number, number][]): void {
+  #compareMessages(lines: RecordingReader): void {
+    const expected: [number, number][] = [];
+    lines.enter();
+    while (!lines.leave()) {
+      lines.enter();
+      expected.push([lines.number(), lines.number()]);
+      if (!lines.leave()) throw new UsageError(`${this.#file}:${lines.line}: a message is an address and data`);
+    }
     const actual = [...this.#messages].sort(([a], [b]) => a - b);
     this.#messages.clear();
-    const { tally } = this.#session;
     const equal =
       actual.length === expected.length && actual.every(([a, d], i) => a === expected[i][0] && d === expected[i][1]);
-    tally.compare(equal, () => `messages ${describe(actual)}, recorded ${describe(expected)}`);
+    this.#session.tally.compare(equal, () => `messages ${describe(actual)}, recorded ${describe(expected)}`);
   }
 }
 
@@ -130,7 +140,6 @@ function describe(messages: readonly (readonly [number, number])[]): string {
 }
 
 /** Recordings of interrupt delivery: kind `irq`. */
-export const IRQ_REPLAYER: Replayer = {
-  accepts: (header) => header['kind'] === 'irq',
+export const IRQ_REPLAYER: Replayer<RecordingReader> = {
   replay: (file, header, lines, options) => new IrqSession(file, header, options).run(lines),
 };

@@ -1,9 +1,11 @@
-import { fromHex, hex, readLe, storeHex, UsageError } from '../../core/index.ts';
+import { fromHex, hex, readLe, UsageError } from '../../core/index.ts';
 import { explainConfigDifference, registersAt } from '../../pci/explain.ts';
 import {
   barsFromMasks,
+  compileLayout,
   createFunction,
   type EmulatedFunction,
+  type FunctionSpec,
   formatBdf,
   guessBars,
   type Layout,
@@ -42,6 +44,43 @@ function isExplained(layout: Layout, at: number): boolean {
   );
 }
 
+/** All that follows from an initial image and its probe, and is the same for every recording with both. */
+interface Plan {
+  readonly image: Uint8Array;
+  readonly spec: Omit<FunctionSpec, 'name' | 'bdf'>;
+  readonly layout: Layout;
+  readonly exclusions: readonly Exclusion[];
+  readonly ignored: Uint8Array;
+  readonly windowAt: number;
+}
+
+/** The last plan made from each probe: seeds of a device have one image, and compiling it costs as much as 2000 accesses. */
+const plans = new WeakMap<ProbedFunction, Plan>();
+
+function planOf(image: Uint8Array, probe: ProbedFunction | undefined): Plan {
+  if (!probe) return makePlan(image, undefined);
+  const known = plans.get(probe);
+  if (known && Buffer.compare(known.image, image) === 0) return known;
+  const plan = makePlan(image, probe);
+  plans.set(probe, plan);
+  return plan;
+}
+
+function makePlan(recorded: Uint8Array, probe: ProbedFunction | undefined): Plan {
+  const image = recorded.slice();
+  const masks = probe && { writable: fromHex(probe.rw) };
+  const bars = masks ? barsFromMasks(image, masks.writable) : guessBars(image);
+  const spec = { image, bars, flavour: 'qemu-7.2', ...(masks && { masks }) } as const;
+  const layout = compileLayout(spec, spec.flavour);
+  const exclusions = (probe?.nonpure ?? [])
+    .filter(([at]) => !isExplained(layout, at))
+    .map(([at, mask, reason]) => ({ at, mask, reason }));
+  const ignored = new Uint8Array(image.length);
+  for (const { at, mask } of exclusions) ignored[at] |= mask;
+  const windowAt = layout.registers.find((r) => r.register.name === 'virtio.data')?.at ?? -1;
+  return { image, spec, layout, exclusions, ignored, windowAt };
+}
+
 /** `00:04.0` as bus << 8 | device << 3 | function. */
 export function parseBdf(text: string): number {
   const parts = /^([0-9a-f]{1,2}):([0-9a-f]{1,2})\.([0-7])$/i.exec(text);
@@ -52,9 +91,8 @@ export function parseBdf(text: string): number {
 /** A function of a recording: the model of it, what the recording says of it, and how the two are compared. */
 export class RecordedFunction {
   readonly model: EmulatedFunction;
-  /** Configuration space as of the last snapshot. */
+  /** Configuration space as of the last snapshot; the owner writes to it what a new one changes. */
   readonly image: Uint8Array;
-  readonly #words: Int32Array;
   readonly #exclusions: readonly Exclusion[];
   /** By offset: mask of bits left out. */
   readonly #ignored: Uint8Array;
@@ -62,23 +100,17 @@ export class RecordedFunction {
 
   /** @param image complete initial configuration space @param probe the measured function of the same layout, if any */
   constructor(name: string, bdf: number, image: Uint8Array, probe: ProbedFunction | undefined) {
+    const plan = planOf(image, probe);
     this.image = image;
-    this.#words = new Int32Array(image.buffer, image.byteOffset, image.length >> 2);
-    const masks = probe && { writable: fromHex(probe.rw) };
-    const bars = masks ? barsFromMasks(image, masks.writable) : guessBars(image);
-    this.model = createFunction({ name, bdf, image, bars, flavour: 'qemu-7.2', ...(masks && { masks }) });
-    const { layout } = this.model;
-    this.#exclusions = (probe?.nonpure ?? [])
-      .filter(([at]) => !isExplained(layout, at))
-      .map(([at, mask, reason]) => ({ at, mask, reason }));
-    this.#ignored = new Uint8Array(image.length);
-    for (const { at, mask } of this.#exclusions) this.#ignored[at] |= mask;
-    this.#windowAt = layout.registers.find((r) => r.register.name === 'virtio.data')?.at ?? -1;
+    this.model = createFunction({ ...plan.spec, name, bdf }, { layout: plan.layout });
+    this.#exclusions = plan.exclusions;
+    this.#ignored = plan.ignored;
+    this.#windowAt = plan.windowAt;
   }
 
   /** Compares a read of the model with the recorded value. */
   compareRead(tally: Tally, offset: number, width: number, expected: number, actual: number): void {
-    if (expected === actual && this.#exclusions.length === 0) {
+    if (expected === actual && !this.#anyIgnored(offset, width)) {
       tally.comparisons++;
       return;
     }
@@ -101,18 +133,19 @@ export class RecordedFunction {
     });
   }
 
-  /** Applies the runs that changed since the last snapshot and compares the whole space. */
-  compareSnapshot(tally: Tally, runs: readonly (readonly [number, string])[]): void {
-    for (const [at, text] of runs) storeHex(this.image, at, text);
+  /** Compares the whole space with {@link image}, brought up to date by the caller. */
+  compareSnapshot(tally: Tally): void {
     const actual = this.model.config.bytes;
-    const reasons = new Set<string>();
-    for (const { at } of this.#exclusions) {
-      const ignored = this.#leftOut(reasons, at);
-      if (ignored) this.#adopt(at, 1, this.image[at], ignored);
+    if (this.#exclusions.length > 0) {
+      const reasons = new Set<string>();
+      for (const { at } of this.#exclusions) {
+        const ignored = this.#leftOut(reasons, at);
+        if (ignored) this.#adopt(at, 1, this.image[at], ignored);
+      }
+      for (const reason of reasons) tally.exclude(reason);
     }
-    for (const reason of reasons) tally.exclude(reason);
     tally.compare(
-      sameWords(this.model.config.words, this.#words),
+      Buffer.compare(actual, this.image) === 0,
       () =>
         `${this.#name} snapshot: ${explainConfigDifference(this.model.layout, this.image, actual, 0, actual.length)}`,
     );
@@ -120,6 +153,13 @@ export class RecordedFunction {
 
   get #name(): string {
     return formatBdf(this.model.bdf);
+  }
+
+  #anyIgnored(offset: number, width: number): boolean {
+    if (this.#exclusions.length === 0) return false;
+    let any = 0;
+    for (let i = 0; i < width; i++) any |= this.#ignored[offset + i];
+    return any !== 0;
   }
 
   /** Bits of one byte left out now; adds the reason. */
@@ -158,9 +198,4 @@ export function findProbe(
   const probe = options.probe(device, machine.split(',')[0], image);
   const functions = (probe?.['funcs'] ?? []) as ProbedFunction[];
   return functions.find((f) => f.bdf === bdf) ?? functions[0];
-}
-
-function sameWords(a: Int32Array, b: Int32Array): boolean {
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }

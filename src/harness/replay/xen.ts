@@ -55,8 +55,6 @@ function profileOf(xen: string): string {
 
 /** Replays recordings of Xen's own code, call by call: results, bytes after the call, and dumps of the state. */
 export const XEN_REPLAYER: Replayer = {
-  accepts: (header) => header.format === 'xen-hypercall-trace-1',
-
   replay(file, rawHeader, lines): ReplayResult {
     const header = checkHeader(file, rawHeader);
     const result: ReplayResult = { file, operations: 0, comparisons: 0, excluded: {}, differences: 0 };

@@ -29,7 +29,6 @@ interface Header {
 
 /** Recordings of QEMU's own pass-through code against a stub device and stub hypercalls: golden/xenpt. */
 export const XENPT_REPLAYER: Replayer = {
-  accepts: (header) => header['kind'] === 'xenpt',
   replay(file, header, lines) {
     return replayXenpt(file, checked(file, header), lines);
   },

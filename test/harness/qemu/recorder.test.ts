@@ -5,6 +5,7 @@ import { QemuPci } from '../../../src/harness/qemu/pci.ts';
 import { type LiveProbe, probeFunction } from '../../../src/harness/qemu/probe.ts';
 import { record } from '../../../src/harness/qemu/recorder.ts';
 import { CONFIG_REPLAYER } from '../../../src/harness/replay/config.ts';
+import { RecordingReader } from '../../../src/harness/replay/recording-reader.ts';
 import { barsFromMasks, createFunction, type EmulatedFunction } from '../../../src/pci/index.ts';
 import { FakeMachine } from './fake-machine.ts';
 
@@ -33,7 +34,8 @@ async function compare(name: string, spoil: (fn: EmulatedFunction) => void = () 
   measured.qtest.close();
   machine.qtest.close();
   const header = { device: name, machine: 'q35', kind: 'random', bdf: ['00:04.0'], cfg_size: [fn.configSize] };
-  return { probes, lines, result: CONFIG_REPLAYER.replay(name, header, lines, { probe: () => ({ funcs: probes }) }) };
+  const reader = RecordingReader.of(lines, name);
+  return { probes, lines, result: CONFIG_REPLAYER.replay(name, header, reader, { probe: () => ({ funcs: probes }) }) };
 }
 
 test.each(DEVICES)('a model of %s is measured as it was made, and records what it replays', async (name) => {

@@ -11,8 +11,8 @@ const options = { probe: () => undefined };
 describe("recordings of QEMU's own pass-through code replay without a difference", () => {
   let comparisons = 0;
   for (const file of readdirSync(folder).sort())
-    test(file, () => {
-      const result = replayFile(folder + file, options);
+    test(file, async () => {
+      const result = await replayFile(folder + file, options);
       expect(result.first).toBeUndefined();
       expect(result).toMatchObject({ differences: 0, excluded: {} });
       expect(result.operations).toBeGreaterThan(300);
