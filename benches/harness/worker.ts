@@ -32,9 +32,10 @@ function calibrate(run: (count: number) => number): number {
 
 async function measure(): Promise<Measured> {
   const { default: question } = (await import(`../${name}.js`)) as { default: Question };
-  const work = question.cases.find(({ id }) => id === caseId)!.variants[variant]();
+  const { variants, agree } = question.cases.find(({ id }) => id === caseId)!;
+  const work = variants[variant]();
   if (typeof work === 'string') return { skipped: work };
-  const checksum = work.run(CHECKED_OPERATIONS) >>> 0;
+  const checksum = agree ? work.run(CHECKED_OPERATIONS) >>> 0 : 0;
   const count = calibrate((n) => work.run(n));
   const bench = new Bench({
     warmupIterations: 2,

@@ -16,3 +16,4 @@ export {
   whole,
 } from './registers.ts';
 export { humanCount, jsonCount, table } from './text.ts';
+export { TraceRing } from './trace-ring.ts';
