@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   resolve: { alias: { pirqlab: fileURLToPath(new URL('./src/index.ts', import.meta.url)) } },
   test: {
+    setupFiles: ['test/setup.ts'],
     include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
     reporters: ['default', './scripts/last-line-reporter.mjs'],
     testTimeout: 120_000,
