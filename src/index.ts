@@ -9,6 +9,7 @@
 export * from './core/index.ts';
 export * as guest from './guest/index.ts';
 export * from './harness/index.ts';
+export * as lab from './lab/index.ts';
 export * as nvme from './pci/devices/nvme/index.ts';
 export { createNvmeFunction, MemoryNamespace, type Namespace, NvmeFunction } from './pci/devices/nvme/index.ts';
 export * from './pci/dump/index.ts';

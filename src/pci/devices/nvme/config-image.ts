@@ -57,7 +57,8 @@ export function nvmeSpec(id: NvmeIdentity, shape: NvmeShape): FunctionSpec {
   put(EXPRESS + 0x2c, 0x0000000e, 0x00000003);
   put(MSIX, 0x11 | ((id.vectors - 1) << 16), table, pba);
   put(AER, 0x00020001);
+  put(AER + 0x08, 0x04400000); // internal errors and poisoned TLPs blocked at egress are masked, as after any reset
   put(AER + 0x0c, 0x00462030); // default severity of uncorrectable errors
-  put(AER + 0x14, 0x00002000); // Advisory Non-Fatal is masked
+  put(AER + 0x14, 0x0000e000); // Advisory Non-Fatal, internal errors and log overflow are masked
   return { name: id.name, bdf: id.bdf, image, bars: [bar] };
 }
