@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 
 const [seconds = '60', seed = '1'] = process.argv.slice(2);
-const targets = ['config', 'msi', 'msix', 'bridge', 'dump'];
+const targets = ['config', 'msi', 'msix', 'bridge', 'hypercalls', 'dump'];
 let status = 0;
 for (const target of targets) {
   const args = ['bin/pirqlab.mjs', 'fuzz', '--target', target, '--seed', seed, '--for', `${seconds}s`];

@@ -7,6 +7,7 @@ const TARGETS: Record<string, () => Promise<Target<never>>> = {
   msi: async () => (await import('./devices.ts')).MSI_TARGET as Target<never>,
   msix: async () => (await import('./devices.ts')).MSIX_TARGET as Target<never>,
   bridge: async () => (await import('./bridge.ts')).BRIDGE_TARGET as Target<never>,
+  hypercalls: async () => (await import('./hypercalls.ts')).HYPERCALL_TARGET as Target<never>,
   dump: async () => (await import('./dump.ts')).DUMP_TARGET as Target<never>,
 };
 
