@@ -1,10 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { UsageError } from '../core/index.ts';
+import { CANARIES } from '../fuzz/canaries/patches.ts';
+import { median, runCanaries } from '../fuzz/canaries/run.ts';
 import { type FuzzResult, fuzz } from '../fuzz/engine.ts';
 import { tellSteps, writeFinding } from '../fuzz/finding.ts';
 import { contentName, encodeInput, readInput } from '../fuzz/input-file.ts';
+import { mergeResults, parseResult } from '../fuzz/merge.ts';
 import type { Target } from '../fuzz/target.ts';
 import { getTarget, targetNames } from '../fuzz/targets/index.ts';
 import { humanCount, Progress, print, printJson, wholeNumber } from './output.ts';
@@ -15,12 +18,16 @@ interface Options {
   runs?: number;
   for?: number;
   corpus?: string;
+  shard?: { index: number; count: number };
   findings: number;
   replay?: string;
+  canaries?: string | true;
   json?: boolean;
 }
 
 const DEFAULT_RUNS = 10_000;
+/** Longest search for one planted bug. */
+const CANARY_SECONDS = 20;
 const DEFAULT_FOLDER = 'findings';
 
 export function register(program: Command): void {
@@ -29,13 +36,19 @@ export function register(program: Command): void {
     .description(
       'fuzz the model at its registers, hypercalls or files against a second, naive model; exit status 1 on a finding',
     )
+    .argument('[words...]', 'merge <file...>: join what shards printed with --json')
     .option('--target <name>', targetNames().join(', '))
     .option('--seed <n>', 'which inputs', wholeNumber('--seed', 0, 2 ** 32 - 1), 1)
     .option('--runs <n>', `inputs to run, default ${DEFAULT_RUNS}`, wholeNumber('--runs', 1, 2 ** 48))
     .option('--for <time>', 'run so long instead, such as 60s, 10m, 1h', duration)
     .option('--corpus <dir>', 'begin with the inputs in this folder and keep those there that reach new states')
+    .option('--shard <i/n>', 'run one of n parts of the inputs, numbered from 0', shardOf)
     .option('--findings <n>', 'stop after so many different findings', wholeNumber('--findings', 1, 1000), 1)
     .option('--replay <file>', 'carry out one input and tell it')
+    .option(
+      '--canaries [name]',
+      'plant known bugs in throw-away builds, all or those whose name has this in it, and look for them',
+    )
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExample:\n  pirqlab fuzz --target msix --seed 7 --for 60s')
     .action(run);
@@ -49,8 +62,34 @@ function duration(text: string): number {
   return seconds;
 }
 
-async function run(options: Options): Promise<void> {
+/** `i/n` with i below n. */
+function shardOf(text: string): { index: number; count: number } {
+  const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(text)?.map(Number) ?? [];
+  if (index === undefined || index >= count)
+    throw new UsageError(`--shard takes i/n with i from 0 to n − 1, not "${text}"`);
+  return { index, count };
+}
+
+function merge(files: readonly string[]): void {
+  if (files.length === 0) throw new UsageError('fuzz merge needs files');
+  const results = files.map((file) => {
+    try {
+      return parseResult(readFileSync(file, 'utf8'), file);
+    } catch (error) {
+      if (error instanceof UsageError) throw error;
+      throw new UsageError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code}`);
+    }
+  });
+  const merged = mergeResults(results);
+  if (merged.findings > 0) process.exitCode = 1;
+  printJson(merged);
+}
+
+async function run(words: readonly string[], options: Options): Promise<void> {
+  if (words[0] === 'merge') return merge(words.slice(1));
+  if (words.length > 0) throw new UsageError(`fuzz knows no "${words[0]}"; known: merge`);
   if (options.replay !== undefined) return replay(options.replay, options.json ?? false);
+  if (options.canaries !== undefined) return canaries(options.canaries, options);
   if (options.target === undefined) throw new UsageError(`fuzz needs --target, one of ${targetNames().join(', ')}`);
   if (options.runs !== undefined && options.for !== undefined)
     throw new UsageError('--runs and --for exclude each other');
@@ -64,6 +103,7 @@ async function run(options: Options): Promise<void> {
     seed: options.seed,
     ...(runs !== undefined && { runs }),
     maxFindings: options.findings,
+    ...(options.shard && { shard: options.shard }),
     initial: kept,
     stop: (done, steps) => {
       progress.show(`${humanCount(done)} inputs, ${humanCount(steps)} ${target.unit} …`);
@@ -78,8 +118,8 @@ async function run(options: Options): Promise<void> {
   const folder = options.corpus ?? DEFAULT_FOLDER;
   const folders = result.findings.map((finding) => writeFinding(folder, target, finding, options.seed));
   if (result.findings.length > 0) process.exitCode = 1;
-  if (options.json) printJson(toJson(result, folders, target, seconds, cpuSeconds));
-  else printText(result, folders, target, seconds, cpuSeconds);
+  if (options.json) printJson(toJson(result, folders, target, seconds, cpuSeconds, options));
+  else printText(result, folders, target, seconds, cpuSeconds, options);
 }
 
 function toJson(
@@ -88,6 +128,7 @@ function toJson(
   target: Target<unknown>,
   seconds: number,
   cpuSeconds: number,
+  { shard = { index: 0, count: 1 } }: Options,
 ): unknown {
   const { seed, runs, steps, states, corpus, digest } = result;
   const findings = result.findings.map((f, i) => ({
@@ -104,6 +145,7 @@ function toJson(
   return {
     target: target.name,
     seed,
+    shard: `${shard.index}/${shard.count}`,
     runs,
     steps,
     unit: target.unit,
@@ -123,6 +165,7 @@ function printText(
   target: Target<unknown>,
   seconds: number,
   cpuSeconds: number,
+  options: Options,
 ): void {
   const { runs, steps, states, corpus, seed, digest } = result;
   print(
@@ -138,7 +181,38 @@ function printText(
     print(`kept in ${folders[i]}; replay it: pirqlab fuzz --replay ${join(folders[i], 'input.bin')}`);
   }
   if (result.findings.length === 0) print('no finding');
-  print(`repeat it: pirqlab fuzz --target ${target.name} --seed ${seed} --runs ${runs} (digest ${digest})`);
+  const part = options.shard ? ` --shard ${options.shard.index}/${options.shard.count}` : '';
+  print(`repeat it: pirqlab fuzz --target ${target.name}${part} --seed ${seed} --runs ${runs} (digest ${digest})`);
+}
+
+/** Exit status 1 if one was not found. */
+async function canaries(which: string | true, options: Options): Promise<void> {
+  const wanted = CANARIES.filter(({ name }) => which === true || name.includes(which));
+  if (wanted.length === 0) throw new UsageError(`no canary has "${which}" in its name`);
+  const seconds = options.for ?? CANARY_SECONDS;
+  const results = await runCanaries(wanted, {
+    seed: options.seed,
+    seconds,
+    onResult: (r) => {
+      if (options.json) return;
+      const length = r.found
+        ? `${r.accesses} after ${humanCount(r.executions)}, ${r.seconds.toFixed(1)} s`
+        : 'NOT FOUND';
+      print(`${r.target.padEnd(10)} ${r.name}: ${length}${r.broken ? `; ${r.broken}` : ''}`);
+    },
+  });
+  const found = results.filter((r) => r.found);
+  if (found.length < results.length) process.exitCode = 1;
+  const summary = {
+    medianSeconds: median(found.map((r) => r.seconds)),
+    medianAccesses: median(found.map((r) => r.accesses)),
+  };
+  if (options.json) printJson({ canaries: results, found: found.length, ...summary });
+  else
+    print(
+      `${found.length} of ${results.length} found, in the median after ${summary.medianSeconds.toFixed(1)} CPU s ` +
+        `and with ${summary.medianAccesses} steps`,
+    );
 }
 
 async function replay(path: string, json: boolean): Promise<void> {

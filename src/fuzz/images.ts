@@ -19,6 +19,10 @@ export interface ImageOptions {
   vpd?: boolean;
   /** Advanced Features with FLR. */
   af?: boolean;
+  /** A ROM of 64 KiB. */
+  rom?: boolean;
+  /** Everything that a written 1 clears has happened. */
+  events?: boolean;
 }
 
 const TABLE_BAR = 0;
@@ -26,11 +30,11 @@ const TABLE_OFFSET = 0x1000;
 
 /** A function with the structures asked for, as it stands after reset; every one of them is what the spec allows. */
 export function imageSpec(options: ImageOptions): FunctionSpec {
-  const { name, bdf = 0x20, headerType = 0, pin = 1, pm, msi, msix, express, vpd, af } = options;
+  const { name, bdf = 0x20, headerType = 0, pin = 1, pm, msi, msix, express, vpd, af, rom, events } = options;
   const image = new Uint8Array(express ? 4096 : 256);
   const put = (at: number, width: 1 | 2 | 4, value: number) => writeLe(image, at, width, value);
   put(0x00, 4, 0x0001_1af4);
-  put(0x06, 2, 0x0010);
+  put(0x06, 2, events ? 0xf910 : 0x0010);
   put(0x08, 4, headerType === 1 ? 0x0604_0001 : 0x0108_0201);
   put(0x0e, 1, headerType);
   put(0x3d, 1, pin);
@@ -44,6 +48,7 @@ export function imageSpec(options: ImageOptions): FunctionSpec {
   if (pm !== undefined) {
     capability(1, 0x40);
     put(0x42, 2, pm);
+    if (events && pm >>> 11) put(0x44, 2, 0x8000);
   }
   if (msi !== undefined) {
     capability(5, 0x50);
@@ -66,9 +71,11 @@ export function imageSpec(options: ImageOptions): FunctionSpec {
     put(0x82, 2, 2 | (portType << 4));
     put(0x84, 4, caps);
     put(0x88, 2, 0x2810);
+    if (events) put(0x8a, 2, 0x000f);
     put(0x8c, 4, 0x0000_0412);
     put(0x92, 2, 0x0012);
   }
+  if (rom) bars.push({ bar: 6, kind: 'rom', sizeBytes: 0x10000 });
   if (vpd) capability(3, 0xc0);
   if (af) {
     capability(0x13, 0xd0);

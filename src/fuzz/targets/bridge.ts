@@ -111,8 +111,10 @@ class BridgeSubject implements Subject<Access> {
     // bus numbers, windows and addresses that lead somewhere
     if (write && spot.at >= 0x18 && spot.at <= 0x1a && node.below)
       value = prng.below(5) + 256 * prng.below(5) + 65536 * prng.below(5);
-    else if (write && spot.at >= 0x10 && spot.at < 0x34 && prng.below(2))
-      value = 0x1000_0000 * prng.below(3) + 0x10_0000 * prng.below(4);
+    else if (write && spot.at >= 0x20 && spot.at < 0x24 && node.below)
+      value = prng.pick([0x1000, 0x1000, 0x2000, 0x1010]);
+    else if (write && spot.at >= 0x10 && spot.at < 0x18 && prng.below(4))
+      value = spot.at === 0x10 ? prng.pick([0x1000_0000, 0x100f_0000, 0x2000_0000]) : 0;
     else if (write && spot.at === 4) value |= prng.below(8);
     value = (value & ones(width as Width)) >>> 0;
     return access(write ? KIND.write : KIND.read, REGION.config, width, (bus << 8) | devfn, offset, value);

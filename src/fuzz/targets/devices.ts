@@ -35,13 +35,15 @@ function configSpecs(): FunctionSpec[] {
   const dumps = listBuiltinDumps().flatMap((id) => parseDump(builtinDump(id)).map((p) => p.spec));
   return [
     ...dumps,
-    made({ name: 'plain' }),
+    made({ name: 'plain', rom: true, events: true }),
     made({ name: 'pm with PME', pm: 0xc803 }),
     made({ name: 'pm with D1 and D2', pm: 0x0603 }),
     made({ name: 'express with FLR', express: { caps: FLR }, pm: 0x0003, msix: { count: 4 } }),
     made({ name: 'advanced features with FLR', af: true, msi: 0x0186, vpd: true }),
     made({
       name: 'everything',
+      events: true,
+      rom: true,
       pm: 0xc803,
       msi: 0x0388,
       msix: { count: 16, pbaBar: 2 },
