@@ -54,12 +54,9 @@ class Flat {
 
   constructor({ devices, vectors }: Size) {
     const total = devices * vectors;
-    const { made, bytes } = weigh(() => {
-      const arena = new Arena(VectorTables.bytes(devices, total));
-      return new VectorTables(arena, devices, total, 'bench');
-    });
-    this.tables = made;
-    this.bytes = bytes;
+    const arena = new Arena(VectorTables.bytes(devices, total));
+    this.tables = new VectorTables(arena, devices, total, 'bench');
+    this.bytes = arena.usedBytes;
     this.devices = devices;
     this.vectors = vectors;
     this.portOf = Int32Array.from({ length: total }, (_, i) => i & (PORTS - 1));

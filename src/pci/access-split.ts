@@ -1,4 +1,4 @@
-import type { Width } from '../core/index.ts';
+import { ones, type Width } from '../core/index.ts';
 import type { Flavour } from './spec.ts';
 
 /**
@@ -23,6 +23,8 @@ export function readPieces(
   width: number,
   flavour: Flavour,
 ): { lo: number; hi: number } {
+  const whole = firstPiece(offset, width, flavour);
+  if (whole === width) return { lo: read(offset, whole) >>> 0, hi: 0 };
   const words = new Uint8Array(8);
   for (let done = 0; done < width; ) {
     const size = firstPiece(offset + done, width - done, flavour);
@@ -43,6 +45,11 @@ export function writePieces(
   hi: number,
   flavour: Flavour,
 ): void {
+  const whole = firstPiece(offset, width, flavour);
+  if (whole === width) {
+    write(offset, whole, (lo & ones(whole)) >>> 0);
+    return;
+  }
   for (let done = 0; done < width; ) {
     const size = firstPiece(offset + done, width - done, flavour);
     let value = 0;
