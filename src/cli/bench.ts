@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
@@ -31,6 +31,10 @@ async function run(names: string[], options: BenchOptions): Promise<void> {
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
   if (!existsSync(join(ROOT, 'benches/tsconfig.json')) || !existsSync(tsc))
     throw new UsageError('the benchmarks need the repository with its development packages (npm ci)');
+  const known = readdirSync(join(ROOT, 'benches')).flatMap((file) => (file.endsWith('.ts') ? [file.slice(0, -3)] : []));
+  for (const name of names)
+    if (!known.includes(name)) throw new UsageError(`unknown benchmark "${name}"; known: ${known.join(', ')}`);
+  if (options.compare && !existsSync(options.compare)) throw new UsageError(`no file ${options.compare}`);
   const built = spawnSync(process.execPath, [tsc, '-p', join(ROOT, 'benches')], { stdio: ['ignore', 2, 2] });
   if (built.status !== 0) throw new UsageError('the benchmarks do not compile; see above');
   const { runBenches } = await import(new URL('build/benches/benches/harness/run.js', `file://${ROOT}`).href);
