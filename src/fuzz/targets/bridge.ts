@@ -121,7 +121,7 @@ class BridgeSubject implements Subject<Access> {
   }
 
   #memoryAccess(prng: Prng): Access {
-    const { twin } = prng.pick(this.#nodes);
+    const { twin } = prng.pick(this.#nodes.filter((n) => n.twin.spec.bars.length > 0));
     const low = twin.oracle.read(0x10, 4);
     const base = (low & ~15) >>> 0;
     const offset = prng.pick([0, 0x1000, 0x100c, 0x101c, 0x1040, 0xfffc, 0x10000]);
