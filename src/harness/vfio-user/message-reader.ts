@@ -2,20 +2,41 @@ import { closeSync } from 'node:fs';
 import { MOST_FDS } from './fd-sockets.ts';
 import { FLAG, HEADER_BYTES, MAX_MESSAGE_BYTES, ProtocolError } from './protocol.ts';
 
-export interface Message {
-  id: number;
-  command: number;
-  isReply: boolean;
-  noReply: boolean;
+/** A header's fields and what follows it, valid until more is received. */
+export class Message {
+  readonly id: number;
+  readonly command: number;
+  readonly isReply: boolean;
+  readonly noReply: boolean;
   /** Of a reply: the error bit and the number beside it. */
-  failed: boolean;
-  errno: number;
-  /** Valid until more is received. */
-  payload: Uint8Array;
+  readonly failed: boolean;
+  readonly errno: number;
+  /** All that was received; the payload is the `payloadBytes` from `at` on. */
+  readonly view: DataView;
+  readonly at: number;
+  readonly payloadBytes: number;
   /** Descriptors that came with it; whoever handles the message takes them out of the list or closes them. */
-  fds: number[];
+  readonly fds: number[] = [];
   /** True if some descriptors did not fit into this process. */
-  fdsLost: boolean;
+  fdsLost = false;
+
+  /** Of a header at `from` that was checked. */
+  constructor(view: DataView, from: number, size: number, flags: number) {
+    this.id = view.getUint16(from, true);
+    this.command = view.getUint16(from + 2, true);
+    this.isReply = (flags & FLAG.typeMask) === FLAG.reply;
+    this.noReply = (flags & FLAG.noReply) !== 0;
+    this.failed = (flags & FLAG.error) !== 0;
+    this.errno = view.getUint32(from + 12, true);
+    this.view = view;
+    this.at = from + HEADER_BYTES;
+    this.payloadBytes = size - HEADER_BYTES;
+  }
+
+  /** Made when asked for: a view of its own for each message would cost more than answering a read. */
+  get payload(): Uint8Array {
+    return new Uint8Array(this.view.buffer, this.at, this.payloadBytes);
+  }
 }
 
 /** Enough for a burst of many small messages; grows for a longer one. */
@@ -61,42 +82,27 @@ export class MessageReader {
   next(): Message | undefined {
     const available = this.#to - this.#from;
     if (available < HEADER_BYTES) return this.#incomplete();
-    const { fields, size } = this.#header();
+    const from = this.#from;
+    const size = this.#view.getUint32(from + 4, true);
+    const flags = this.#view.getUint32(from + 8, true);
+    const type = flags & FLAG.typeMask;
+    if (size < HEADER_BYTES || size > MAX_MESSAGE_BYTES) throw new ProtocolError(`a message of ${size} bytes`);
+    if (type > FLAG.reply) throw new ProtocolError(`a message of type ${type}`);
     if (available < size) return this.#incomplete();
-    const end = this.#from + size;
-    const payload = this.#buffer.subarray(this.#from + HEADER_BYTES, end);
-    const fds: number[] = [];
-    let fdsLost = false;
+    const message = new Message(this.#view, from, size, flags);
+    const end = from + size;
     while (this.#held.length > 0 && this.#held[0].at < end) {
       const piece = this.#held.shift()!;
-      fds.push(...piece.fds);
-      fdsLost ||= piece.lost;
+      message.fds.push(...piece.fds);
+      message.fdsLost ||= piece.lost;
     }
     this.#from = end;
-    return { ...fields, payload, fds, fdsLost };
+    return message;
   }
 
   /** Closes descriptors that belong to no message any more. */
   dispose(): void {
     for (const { fds } of this.#held.splice(0)) closeAll(fds);
-  }
-
-  #header() {
-    const at = this.#from;
-    const size = this.#view.getUint32(at + 4, true);
-    const flags = this.#view.getUint32(at + 8, true);
-    const type = flags & FLAG.typeMask;
-    if (size < HEADER_BYTES || size > MAX_MESSAGE_BYTES) throw new ProtocolError(`a message of ${size} bytes`);
-    if (type > FLAG.reply) throw new ProtocolError(`a message of type ${type}`);
-    const fields = {
-      id: this.#view.getUint16(at, true),
-      command: this.#view.getUint16(at + 2, true),
-      isReply: type === FLAG.reply,
-      noReply: (flags & FLAG.noReply) !== 0,
-      failed: (flags & FLAG.error) !== 0,
-      errno: this.#view.getUint32(at + 12, true),
-    };
-    return { fields, size };
   }
 
   /** All that is held belongs to the message that has begun. */

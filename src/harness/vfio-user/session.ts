@@ -106,14 +106,14 @@ export class Session {
 
   /** REGION_READ, straight into what is sent. */
   #read(message: Message): void {
-    const view = viewOf(message.payload);
-    const [offset, region, count] = message.payload.length === 16 ? accessOf(view, 0) : [0, NO_REGION, 0];
+    const { view, at } = message;
+    const [offset, region, count] = message.payloadBytes === 16 ? accessOf(view, at) : [0, NO_REGION, 0];
     const refused = count > MAX_DATA_BYTES ? ERRNO.EINVAL : this.#regions.check(region, offset, count);
     if (refused) this.#connection.replyError(message, refused);
     else if (message.noReply) this.#regions.read(region, offset, count, new DataView(new ArrayBuffer(count)), 0);
     else {
       const reply = this.#connection.append(message.id, message.command, FLAG.reply, 16 + count);
-      for (let i = 0; i < 16; i += 4) reply.view.setUint32(reply.at + i, view.getUint32(i, true), true);
+      for (let i = 0; i < 16; i += 4) reply.view.setUint32(reply.at + i, view.getUint32(at + i, true), true);
       this.#regions.read(region, offset, count, reply.view, reply.at + 16);
     }
   }
