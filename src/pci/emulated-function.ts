@@ -212,6 +212,11 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     this.slot?.connect(downstream);
   }
 
+  /** In D0. In the qemu-7.2 flavour the power state changes nothing (deviation 10). */
+  get isAwake(): boolean {
+    return this.flavour !== 'spec' || this.#power === 0 || (this.config.bytes[this.#power + 4] & 3) === 0;
+  }
+
   /** True while the function may access memory. */
   get busMaster(): boolean {
     return busMaster(this);
@@ -222,10 +227,10 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     return this.state[STATE.intxAsserted] !== 0;
   }
 
-  /** Where a BAR decodes now; undefined while it does not, or if there is none. In D3hot nothing decodes (PM 1.2 §5.4.1). */
+  /** Where a BAR decodes now; undefined while it does not, or if there is none. Outside D0 nothing decodes (PCIe 5.0 §5.3.1). */
   mappedBar(bar: number): MappedBar | undefined {
     const spec = this.#bars[bar];
-    if (!spec || this.#asleep()) return undefined;
+    if (!spec || !this.isAwake) return undefined;
     return mappedBar(this.config, spec, this.layout.traits.headerType);
   }
 
@@ -309,10 +314,6 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
       return;
     }
     if ((before & 3) === 3 && (now & 3) === 0 && !(now & 8)) this.reset('hot');
-  }
-
-  #asleep(): boolean {
-    return this.flavour === 'spec' && this.#power !== 0 && (this.config.bytes[this.#power + 4] & 3) === 3;
   }
 
   /** Initiate Function Level Reset in Device Control (PCIe 5.0 §7.5.3.4) or AF Control: acts when written 1, reads 0. */

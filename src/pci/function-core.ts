@@ -22,11 +22,13 @@ export interface FunctionCore {
   /** See {@link STATE}; in the arena. */
   readonly state: Int32Array;
   readonly effects: Effect[];
+  /** In D0: in any other power state a function makes no requests and answers configuration requests only. */
+  readonly isAwake: boolean;
 }
 
-/** True while the function may write to memory, messages included. PCIe 5.0 §7.5.1.1.3. */
+/** True while the function may write to memory, messages included. PCIe 5.0 §7.5.1.1.3, §5.3.1. */
 export function busMaster(core: FunctionCore): boolean {
-  return (core.config.bytes[COMMAND_AT] & CMD.busMaster) !== 0;
+  return core.isAwake && (core.config.bytes[COMMAND_AT] & CMD.busMaster) !== 0;
 }
 
 /**

@@ -232,6 +232,7 @@ export const CANARIES: readonly Canary[] = [
   canary('msi', MSI, 'vector 31 is lost', 'for (let v = 0; v < 32; v++) if', 'for (let v = 0; v < 31; v++) if'),
   canary('msi', MSI, 'extended data is always sent', 'return this.control & 0x400 ?', 'return this.control & 0x200 ?'),
   canary('msi', CORE, 'bus master is ignored', 'if (!busMaster(core)) return;', ''),
+  canary('config', CORE, 'a sleeping function sends', 'return core.isAwake && (core.config', 'return (core.config'),
 
   canary(
     'msix',
@@ -375,7 +376,7 @@ export const CANARIES: readonly Canary[] = [
     'bridge',
     FUNCTION,
     'a sleeping function decodes',
-    'if (!spec || this.#asleep()) return undefined;',
+    'if (!spec || !this.isAwake) return undefined;',
     'if (!spec) return undefined;',
   ),
 

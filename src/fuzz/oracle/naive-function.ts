@@ -245,9 +245,10 @@ export class NaiveFunction {
     return this.#asserted && !(this.bytes[5] & 0x04) ? 1 : 0;
   }
 
-  /** A message is a memory write, which Bus Master Enable allows (§7.5.1.1.3). */
+  /** A message is a memory write, which Bus Master Enable allows (§7.5.1.1.3), in D0 only (§5.3.1). */
   #send(message: NaiveMessage): void {
-    if (this.bytes[4] & 0x04) this.effects.messages.push(message);
+    const isAwake = this.#pmAt === 0 || (this.bytes[this.#pmAt + 4] & 3) === 0;
+    if (isAwake && this.bytes[4] & 0x04) this.effects.messages.push(message);
   }
 
   /** PCI PM 1.2 §3.2.4, §5.4.1: a state that is not offered is not entered; D3hot to D0 resets unless told not to. */
