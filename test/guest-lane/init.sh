@@ -20,6 +20,15 @@ for disk in /dev/nvme*n1; do
   for cpu in 0 1; do taskset $((cpu + 1)) dd if=/mnt/data of=/dev/null bs=4k iflag=direct 2>/dev/null; done
   umount /mnt
 done
+# 4-KiB reads at random places, one at a time, each a command of its own, then the same from the page cache
+for disk in /dev/nvme*n1; do
+  name=${disk#/dev/}
+  echo 0 >/sys/block/$name/queue/read_ahead_kb
+  echo 3 >/proc/sys/vm/drop_caches
+  before=$(awk '{ print $1 }' /sys/block/$name/stat)
+  times=$(/tools/perl /random-read.pl $disk)
+  echo "@random $name $(($(awk '{ print $1 }' /sys/block/$name/stat) - before)) $times"
+done
 grep nvme /proc/interrupts | sed 's/^/@interrupts /'
 for device in $(ls /sys/bus/pci/drivers/nvme | grep ^0000); do
   echo $device >/sys/bus/pci/drivers/nvme/unbind

@@ -22,17 +22,20 @@ export function qemuVersion(): string {
   return /version (\S+)/.exec(inRoot('qemu-system-x86_64 --version'))![1];
 }
 
-/** Packs busybox, lspci, mke2fs with their libraries, and `init.sh`. */
+/** Packs busybox, lspci, mke2fs, perl with their libraries, and the two programs. */
 export function makeInitramfs(): void {
   rmSync(join(ROOT, INSIDE), { recursive: true, force: true });
   mkdirSync(join(ROOT, INSIDE, 'image'), { recursive: true });
-  copyFileSync(fileURLToPath(new URL('init.sh', import.meta.url)), join(ROOT, INSIDE, 'image', 'init'));
+  const pack = (name: string, as = name) =>
+    copyFileSync(fileURLToPath(new URL(name, import.meta.url)), join(ROOT, INSIDE, 'image', as));
+  pack('init.sh', 'init');
+  pack('random-read.pl');
   inRoot(`cd ${INSIDE}/image
     chmod 755 init
     mkdir bin tools proc sys dev mnt
     cp /usr/bin/busybox bin
-    cp /usr/bin/lspci /usr/sbin/mke2fs tools
-    for file in $(ldd tools/lspci tools/mke2fs | grep -o '/[^ :]*' | sort -u); do
+    cp /usr/bin/lspci /usr/sbin/mke2fs /usr/bin/perl tools
+    for file in $(ldd tools/* | grep -o '/[^ :]*' | sort -u); do
       case $file in *.so*) mkdir -p .\${file%/*}; cp -L $file .$file;; esac
     done
     find . | cpio -o -H newc --quiet | gzip -1 > ../initrd`);

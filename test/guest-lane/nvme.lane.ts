@@ -63,6 +63,16 @@ describe('Linux drives our NVMe controllers over vfio-user', () => {
       expect([...counts.values()].every((n) => n > 0)).toBe(true);
       expect(counts.size).toBeGreaterThan(0);
       const total = [...counts].map(([line, n]) => `${line.split(' ').at(-1)} ${n}`).join(', ');
+      expect(outcome.lines('random')).toHaveLength(controllers);
+      for (const line of outcome.lines('random')) {
+        const [disk, ...counts] = line.split(' ');
+        const [commands, reads, fromDisk, fromCache] = counts.map(Number);
+        expect([commands >= reads, commands < 2 * reads]).toEqual([true, true]);
+        const each = (centiseconds: number) => `${((centiseconds * 10_000) / reads).toFixed(0)} µs`;
+        console.log(
+          `${wanted.name}: ${disk} 4-KiB random read ${each(fromDisk)}, from the page cache ${each(fromCache)}`,
+        );
+      }
       console.log(`${wanted.name}: ${outcome.seconds.toFixed(1)} s; interrupts ${total}`);
     }
   });
