@@ -2,7 +2,7 @@
 // repository ($PIRQLAB_GUEST_CACHE, else ~/.cache/pirqlab/guest), once: some minutes and 700 MB. Skipped, with a line that says
 // why, where that cannot be done.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
 const SUITE = 'trixie';
-const MIRROR = 'http://deb.debian.org/debian';
+const MIRROR = process.env.PIRQLAB_DEBIAN_MIRROR || hostMirror();
 const PACKAGES = 'ca-certificates,busybox-static,pciutils,e2fsprogs,cpio,linux-image-cloud-amd64';
 const cache =
   process.env.PIRQLAB_GUEST_CACHE || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'pirqlab', 'guest');
@@ -22,6 +22,18 @@ function skip(why) {
   process.exit(0);
 }
 
+/** Where this machine itself gets Debian's packages from; undefined if it is no Debian. */
+function hostMirror() {
+  const folder = '/etc/apt/sources.list.d';
+  const files = existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
+  for (const file of ['/etc/apt/sources.list', ...files]) {
+    if (!existsSync(file)) continue;
+    const found = /^(?:deb\s+(?:\[[^\]]*\]\s+)?|URIs:\s*)(\S+\/debian)\/?(?:\s|$)/m.exec(readFileSync(file, 'utf8'));
+    if (found) return found[1];
+  }
+  return undefined;
+}
+
 /** Output goes to standard error. */
 function run(command, ...args) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
@@ -29,6 +41,7 @@ function run(command, ...args) {
 }
 
 function install() {
+  if (!MIRROR) skip('no Debian mirror known: set PIRQLAB_DEBIAN_MIRROR');
   process.stderr.write(`pirqlab: putting Debian ${SUITE} with QEMU from its backports into ${root}\n`);
   rmSync(root, { recursive: true, force: true });
   mkdirSync(root, { recursive: true });

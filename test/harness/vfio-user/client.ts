@@ -89,9 +89,15 @@ export class Client {
     }
   }
 
-  /** Bytes that the socket takes without waiting. */
-  sendSome(bytes: Uint8Array): number {
-    return this.#sockets.send(this.fd, bytes, 0, bytes.length, NONE);
+  /** Bytes that the socket takes without waiting, or −errno. */
+  sendSome(bytes: Uint8Array, fds: number[] = []): number {
+    return this.#sockets.send(this.fd, bytes, 0, bytes.length, Int32Array.from(fds));
+  }
+
+  /** How many bytes were sent: none while the socket is full, all of them if the server has closed. */
+  trySend(bytes: Uint8Array, fds: number[]): number {
+    const sent = this.sendSome(bytes, fds);
+    return sent === -EAGAIN ? 0 : sent < 0 ? bytes.length : sent;
   }
 
   async read(region: number, offset: number, count: number): Promise<Buffer> {
