@@ -112,6 +112,7 @@ function parseXenSwitches(profile: XenProfile, changes: Record<string, string>):
 export function sideWords(options: SideOptions): string[] {
   const words = [`--controllers ${options.controllers}`, `--vectors ${options.vectors}`];
   if (options.xen !== 'xen-4.17') words.push(`--xen ${options.xen}`);
+  if (options.drive !== DEFAULT_DRIVE) words.push(`--drive ${options.drive}`);
   if (options.reuse) words.push(`--reuse ${options.reuse}`);
   for (const change of options.set) words.push(`--set ${change}`);
   return words;

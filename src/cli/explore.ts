@@ -18,7 +18,7 @@ import { formatSchedule, parseSchedule, taskName } from '../lab/schedule.ts';
 import { type Telling, tell } from '../lab/telling.ts';
 import { story } from '../report/story.ts';
 import { addSideOptions, type SideOptions, Sides, sideWords } from './case-options.ts';
-import { humanCount, jsonCount, oneOf, Progress, print, printJson, table, wholeNumber } from './output.ts';
+import { humanCount, jsonCount, jsonCounts, oneOf, Progress, print, printJson, table, wholeNumber } from './output.ts';
 import { writeTrace } from './write-reports.ts';
 
 interface Options extends SideOptions {
@@ -33,6 +33,15 @@ interface Options extends SideOptions {
   schedule?: string;
   trace?: string;
   json?: boolean;
+}
+
+/** What was asked and what came of it: an exploration, a schedule told, or both. */
+interface Run {
+  prepared: PreparedCase;
+  options: Options;
+  found: { exploration: Exploration; seconds: number } | undefined;
+  telling: Telling | undefined;
+  choices: readonly number[] | undefined;
 }
 
 export const SCENARIO = 'lp1657489';
@@ -77,7 +86,7 @@ function run(scenario: string, options: Options): void {
   const prepared = prepareCase(config);
   if (options.schedule !== undefined) {
     const choices = parseSchedule(options.schedule, prepared.digest, config.controllers);
-    report(prepared, options, undefined, tell(prepared, choices), choices);
+    report({ prepared, options, found: undefined, telling: tell(prepared, choices), choices });
     return;
   }
   const progress = new Progress();
@@ -90,7 +99,7 @@ function run(scenario: string, options: Options): void {
   const seconds = (performance.now() - started) / 1000;
   const choices = worstWitness(exploration);
   const telling = choices && (options.trace || !options.json) ? tell(prepared, choices) : undefined;
-  report(prepared, options, { exploration, seconds }, telling, choices);
+  report({ prepared, options, found: { exploration, seconds }, telling, choices });
 }
 
 function configOf(options: Options): CaseConfig {
@@ -110,16 +119,11 @@ function configOf(options: Options): CaseConfig {
   });
 }
 
-function report(
-  prepared: PreparedCase,
-  options: Options,
-  found: { exploration: Exploration; seconds: number } | undefined,
-  telling: Telling | undefined,
-  choices: readonly number[] | undefined,
-): void {
+function report(run: Run): void {
+  const { prepared, options, telling } = run;
   if (options.trace && telling) writeTrace(options.trace, telling.events, describe(prepared.config));
-  if (options.json) printJson(toJson(prepared, options, found, telling, choices));
-  else printText(prepared, options, found, telling, choices);
+  if (options.json) printJson(toJson(run));
+  else printText(run);
 }
 
 function describe({ deviceModel, kernel, xen, controllers, vectors, workload }: CaseConfig): string {
@@ -127,13 +131,7 @@ function describe({ deviceModel, kernel, xen, controllers, vectors, workload }: 
   return `${sides}: ${controllers} controllers × ${vectors} vectors, ${CASE_WORKLOADS[workload].what}`;
 }
 
-function toJson(
-  prepared: PreparedCase,
-  options: Options,
-  found: { exploration: Exploration; seconds: number } | undefined,
-  telling: Telling | undefined,
-  choices: readonly number[] | undefined,
-): unknown {
+function toJson({ prepared, options, found, telling, choices }: Run): unknown {
   const { config, digest, stepper } = prepared;
   const { deviceModel, kernel, xen, controllers, vectors, workload, steps, from } = config;
   const head = {
@@ -154,14 +152,12 @@ function toJson(
   if (!found)
     return { ...head, schedule, verdict: telling!.verdict, broken: telling!.broken, story: story(telling!.events, '') };
   const { exploration, seconds } = found;
-  const counts = (map: Map<string | number, bigint>) =>
-    Object.fromEntries([...map].map(([key, paths]) => [key, jsonCount(paths)]));
   return {
     ...head,
     interleavings: jsonCount(exploration.interleavings),
     complete: exploration.complete,
-    good: counts(goodCounts(exploration)),
-    outcomes: counts(exploration.outcomes),
+    good: jsonCounts(goodCounts(exploration)),
+    outcomes: jsonCounts(exploration.outcomes),
     states: exploration.states,
     transitions: exploration.transitions,
     accesses: stepper.accesses,
@@ -174,13 +170,7 @@ function toJson(
   };
 }
 
-function printText(
-  prepared: PreparedCase,
-  options: Options,
-  found: { exploration: Exploration; seconds: number } | undefined,
-  telling: Telling | undefined,
-  choices: readonly number[] | undefined,
-): void {
+function printText({ prepared, options, found, telling, choices }: Run): void {
   const { config, digest } = prepared;
   print(describe(config));
   if (found) {
@@ -202,7 +192,7 @@ function printText(
     }
   }
   if (!telling || !choices) {
-    if (found) print('no interleaving fails');
+    if (found) print(found.exploration.complete ? 'no interleaving fails' : 'none of those that were finished fails');
     return;
   }
   const outcome = telling.verdict.map((state, task) => `${taskName(task)} ${state}`).join(', ');

@@ -1,6 +1,6 @@
 import { UsageError } from '../core/index.ts';
 
-export { humanCount, jsonCount, table } from '../core/index.ts';
+export { humanCount, jsonCount, jsonCounts, table } from '../core/index.ts';
 
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);

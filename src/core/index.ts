@@ -15,5 +15,5 @@ export {
   reg,
   whole,
 } from './registers.ts';
-export { humanCount, jsonCount, table } from './text.ts';
+export { humanCount, jsonCount, jsonCounts, table } from './text.ts';
 export { TraceRing } from './trace-ring.ts';

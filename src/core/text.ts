@@ -3,6 +3,11 @@ export function jsonCount(count: bigint): number | string {
   return count <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(count) : count.toString();
 }
 
+/** Counts by what they count, as {@link jsonCount} gives each. */
+export function jsonCounts(counts: ReadonlyMap<string | number, bigint>): Record<string, number | string> {
+  return Object.fromEntries([...counts].map(([key, count]) => [key, jsonCount(count)]));
+}
+
 /** A count for people: digits in groups of three. */
 export function humanCount(count: bigint | number): string {
   return count.toString().replace(/\B(?=(\d{3})+$)/g, ',');

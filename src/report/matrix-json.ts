@@ -1,4 +1,4 @@
-import { jsonCount } from '../core/index.ts';
+import { jsonCount, jsonCounts } from '../core/index.ts';
 import type { Cell } from '../lab/matrix.ts';
 import { differences, isAsExpected, rowsOfCells, upgradeAdvice } from './matrix-text.ts';
 import { story } from './story.ts';
@@ -39,8 +39,8 @@ function cellJson(cell: Cell, replay: (cell: Cell) => string): unknown {
     asExpected: isAsExpected(cell),
     complete: finding.complete,
     interleavings: jsonCount(finding.interleavings),
-    good: counts(finding.good),
-    outcomes: counts(finding.outcomes),
+    good: jsonCounts(finding.good),
+    outcomes: jsonCounts(finding.outcomes),
     states: finding.states,
     violations: Object.fromEntries(finding.violations),
     failure: failure
@@ -55,8 +55,4 @@ function cellJson(cell: Cell, replay: (cell: Cell) => string): unknown {
         }
       : null,
   };
-}
-
-function counts(map: Map<string | number, bigint>): Record<string, number | string> {
-  return Object.fromEntries([...map].map(([key, paths]) => [key, jsonCount(paths)]));
 }

@@ -25,6 +25,16 @@ describe('pirqlab explore', () => {
     expect(replayed.verdict).toEqual(['failed', 'failed']);
   });
 
+  test('the line that replays names the drive, and a bound is not sold as a proof', async () => {
+    const args = 'lp1657489 --controllers 2 --vectors 1 --drive 2646-5013'.split(' ');
+    const text = await runCommand(registerExplore, 'explore', ...args);
+    const line = /replay it: pirqlab explore (.*)$/m.exec(text)![1];
+    expect(await runCommand(registerExplore, 'explore', ...line.split(' '))).toContain('this schedule: ');
+    const bounded = await runCommand(registerExplore, 'explore', ...args, '--max-states', '5');
+    expect(bounded).toContain('stopped at a bound');
+    expect(bounded).not.toContain('no interleaving fails');
+  });
+
   test('group steps find what coarse steps find, and more orders', async () => {
     const args = 'lp1657489 --controllers 2 --vectors 1 --from reenable --json'.split(' ');
     const coarse = JSON.parse(await runCommand(registerExplore, 'explore', ...args));
