@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UsageError } from '../../core/index.ts';
-import type { Canary } from './patches.ts';
+import type { Canary } from './canary.ts';
 
 type Transpile = (source: string) => string;
 

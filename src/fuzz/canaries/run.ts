@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { UsageError } from '../../core/index.ts';
 import { CanaryBuild } from './build.ts';
-import type { Canary } from './patches.ts';
+import type { Canary } from './canary.ts';
 
 /** What became of one planted bug. */
 export interface CanaryResult {
