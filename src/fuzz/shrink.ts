@@ -26,50 +26,70 @@ export function firstBroken<S>(
 
 /**
  * Reduces an input that breaks a law to one that breaks the same law and from which no step can be left out and none
- * made simpler: halves, quarters and so on to single steps and pairs are left out, then steps are replaced by simpler ones.
+ * made simpler.
  */
 export function shrink<S>(subject: Subject<S>, input: readonly S[], law: string): Shrunk<S> {
-  let steps = input.slice();
-  let broken = '';
   let executions = 0;
-  const tryOut = (candidate: readonly S[]): boolean => {
-    if (executions > MAX_EXECUTIONS) return false;
-    const found = firstBroken(subject, candidate);
-    executions += found?.steps ?? candidate.length;
-    if (!found || lawOf(found.broken) !== law) return false;
-    steps = candidate.slice(0, found.steps);
-    broken = found.broken;
-    return true;
-  };
   // the input as it is breaks some law again; if another one, then that is what is shrunk
-  if (!tryOut(steps)) {
-    const other = firstBroken(subject, steps);
-    if (!other) return { steps, broken: `${law} not seen again from the beginning`, executions };
-    law = lawOf(other.broken);
-    tryOut(steps);
+  const again = firstBroken(subject, input);
+  if (!again) return { steps: input.slice(), broken: `${law} not seen again from the beginning`, executions };
+  const wanted = lawOf(again.broken);
+  let { broken } = again;
+  executions += again.steps;
+  const candidates = reduce(input.slice(0, again.steps), (step) => subject.simpler(step));
+  for (let next = candidates.next(); ; ) {
+    if (next.done) return { steps: next.value, broken, executions };
+    let needed = 0;
+    if (executions <= MAX_EXECUTIONS) {
+      const found = firstBroken(subject, next.value);
+      executions += found?.steps ?? next.value.length;
+      if (found && lawOf(found.broken) === wanted) {
+        needed = found.steps;
+        broken = found.broken;
+      }
+    }
+    next = candidates.next(needed);
+  }
+}
+
+/**
+ * Yields inputs to try and is told of each how many of its steps it takes to break the law, 0 if it does not; whoever
+ * drives it may wait for that. Halves, quarters and so on to single steps and pairs are left out, then steps are replaced
+ * by simpler ones.
+ * @returns the last input that broke the law
+ */
+export function* reduce<S>(input: readonly S[], simpler: (step: S) => readonly S[]): Generator<S[], S[], number> {
+  let steps = input.slice();
+  function* tryOut(candidate: S[]): Generator<S[], boolean, number> {
+    const needed = yield candidate;
+    if (needed > 0) steps = candidate.slice(0, needed);
+    return needed > 0;
   }
   for (let changed = true; changed; ) {
-    changed = leaveOut(() => steps, tryOut);
+    changed = yield* leaveOut(() => steps, tryOut);
     for (let i = 0; i < steps.length; i++) {
-      for (const simpler of subject.simpler(steps[i])) {
+      for (const other of simpler(steps[i])) {
         const candidate = steps.slice();
-        candidate[i] = simpler;
-        if (!tryOut(candidate)) continue;
+        candidate[i] = other;
+        if (!(yield* tryOut(candidate))) continue;
         changed = true;
         i = Math.min(i, steps.length) - 1;
         break;
       }
     }
   }
-  return { steps, broken, executions };
+  return steps;
 }
 
-function leaveOut<S>(present: () => S[], tryOut: (candidate: S[]) => boolean): boolean {
+function* leaveOut<S>(
+  present: () => S[],
+  tryOut: (candidate: S[]) => Generator<S[], boolean, number>,
+): Generator<S[], boolean, number> {
   let changed = false;
   for (let size = present().length >> 1; size >= 1; size >>= 1) {
     for (let from = 0; from < present().length; ) {
       const steps = present();
-      if (steps.length > 1 && tryOut([...steps.slice(0, from), ...steps.slice(from + size)])) changed = true;
+      if (steps.length > 1 && (yield* tryOut([...steps.slice(0, from), ...steps.slice(from + size)]))) changed = true;
       else from += size;
     }
   }
@@ -77,7 +97,7 @@ function leaveOut<S>(present: () => S[], tryOut: (candidate: S[]) => boolean): b
   for (let i = 0; i < present().length && present().length <= 24; i++)
     for (let j = i + 1; j < present().length; j++) {
       const steps = present();
-      if (steps.length > 2 && tryOut(steps.filter((_, n) => n !== i && n !== j))) changed = true;
+      if (steps.length > 2 && (yield* tryOut(steps.filter((_, n) => n !== i && n !== j)))) changed = true;
     }
   return changed;
 }

@@ -5,14 +5,16 @@ import { type ImageOptions, imageSpec } from '../images.ts';
 import type { Target } from '../target.ts';
 import { FunctionSubject, type Weights } from './function-subject.ts';
 
-/** A target whose subjects are single functions. */
+/** A target whose subjects are single functions, of which any other can be one as well. */
+export type FunctionTarget = Target<Access> & { openSpec(spec: FunctionSpec): FunctionSubject };
+
 export function functionTarget(
   name: string,
   about: string,
   specs: () => readonly FunctionSpec[],
   weights: Weights,
   only?: RegExp,
-): Target<Access> {
+): FunctionTarget {
   let list: readonly FunctionSpec[] | undefined;
   const all = () => (list ??= specs());
   return {
@@ -23,6 +25,7 @@ export function functionTarget(
       return all().length;
     },
     open: (variant) => new FunctionSubject(all()[variant], weights, only),
+    openSpec: (spec) => new FunctionSubject(spec, weights, only),
     encode: encodeAccesses,
     decode: decodeAccesses,
   };
