@@ -10,6 +10,7 @@ import { contentName, encodeInput, readInput } from '../fuzz/input-file.ts';
 import { mergeResults, parseResult } from '../fuzz/merge.ts';
 import type { Target } from '../fuzz/target.ts';
 import { getTarget, targetNames } from '../fuzz/targets/index.ts';
+import { HeapLog } from './heap-log.ts';
 import { humanCount, Progress, print, printJson, wholeNumber } from './output.ts';
 
 interface Options {
@@ -17,6 +18,7 @@ interface Options {
   seed: number;
   runs?: number;
   for?: number;
+  accesses?: number;
   corpus?: string;
   shard?: { index: number; count: number };
   findings: number;
@@ -41,6 +43,7 @@ export function register(program: Command): void {
     .option('--seed <n>', 'which inputs', wholeNumber('--seed', 0, 2 ** 32 - 1), 1)
     .option('--runs <n>', `inputs to run, default ${DEFAULT_RUNS}`, wholeNumber('--runs', 1, 2 ** 48))
     .option('--for <time>', 'run so long instead, such as 60s, 10m, 1h', duration)
+    .option('--accesses <n>', 'run until so many steps were checked', wholeNumber('--accesses', 1, 2 ** 48))
     .option('--corpus <dir>', 'begin with the inputs in this folder and keep those there that reach new states')
     .option('--shard <i/n>', 'run one of n parts of the inputs, numbered from 0', shardOf)
     .option('--findings <n>', 'stop after so many different findings', wholeNumber('--findings', 1, 1000), 1)
@@ -91,14 +94,15 @@ async function run(words: readonly string[], options: Options): Promise<void> {
   if (options.replay !== undefined) return replay(options.replay, options.json ?? false);
   if (options.canaries !== undefined) return canaries(options.canaries, options);
   if (options.target === undefined) throw new UsageError(`fuzz needs --target, one of ${targetNames().join(', ')}`);
-  if (options.runs !== undefined && options.for !== undefined)
-    throw new UsageError('--runs and --for exclude each other');
+  const bounds = [options.runs, options.for, options.accesses].filter((bound) => bound !== undefined);
+  if (bounds.length > 1) throw new UsageError('--runs, --for and --accesses exclude each other');
   const target = await getTarget(options.target);
   const kept = options.corpus === undefined ? [] : loadCorpus(options.corpus, target);
   const progress = new Progress();
   const started = performance.now();
   const cpu = process.cpuUsage();
-  const runs = options.runs ?? (options.for === undefined ? DEFAULT_RUNS : undefined);
+  const runs = options.runs ?? (bounds.length === 0 ? DEFAULT_RUNS : undefined);
+  const heap = new HeapLog();
   const result = fuzz(target, {
     seed: options.seed,
     ...(runs !== undefined && { runs }),
@@ -107,6 +111,8 @@ async function run(words: readonly string[], options: Options): Promise<void> {
     initial: kept,
     stop: (done, steps) => {
       progress.show(`${humanCount(done)} inputs, ${humanCount(steps)} ${target.unit} …`);
+      heap.sample();
+      if (options.accesses !== undefined) return steps >= options.accesses;
       return options.for !== undefined && performance.now() - started >= options.for * 1000;
     },
     ...(options.corpus !== undefined && { onNovel: corpusWriter(options.corpus, target) }),
@@ -118,7 +124,8 @@ async function run(words: readonly string[], options: Options): Promise<void> {
   const folder = options.corpus ?? DEFAULT_FOLDER;
   const folders = result.findings.map((finding) => writeFinding(folder, target, finding, options.seed));
   if (result.findings.length > 0) process.exitCode = 1;
-  if (options.json) printJson(toJson(result, folders, target, seconds, cpuSeconds, options));
+  if (options.json)
+    printJson({ ...toJson(result, folders, target, seconds, cpuSeconds, options), heap: heap.minutes() });
   else printText(result, folders, target, seconds, cpuSeconds, options);
 }
 
@@ -129,7 +136,7 @@ function toJson(
   seconds: number,
   cpuSeconds: number,
   { shard = { index: 0, count: 1 } }: Options,
-): unknown {
+): object {
   const { seed, runs, steps, states, corpus, digest } = result;
   const findings = result.findings.map((f, i) => ({
     broken: f.broken,
