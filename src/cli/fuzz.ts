@@ -6,7 +6,7 @@ import { CANARIES } from '../fuzz/canaries/patches.ts';
 import { median, runCanaries } from '../fuzz/canaries/run.ts';
 import { type FuzzResult, fuzz } from '../fuzz/engine.ts';
 import { tellSteps, writeFinding } from '../fuzz/finding.ts';
-import { contentName, encodeInput, readInput } from '../fuzz/input-file.ts';
+import { contentName, encodeInput, openSubject, readInput } from '../fuzz/input-file.ts';
 import { mergeResults, parseResult } from '../fuzz/merge.ts';
 import type { Target } from '../fuzz/target.ts';
 import { getTarget, targetNames } from '../fuzz/targets/index.ts';
@@ -223,12 +223,11 @@ async function canaries(which: string | true, options: Options): Promise<void> {
 }
 
 async function replay(path: string, json: boolean): Promise<void> {
-  const { target: name, variant, body } = readInput(path);
+  const input = readInput(path);
+  const { target: name } = input;
   const target = await getTarget(name);
-  if (!Number.isInteger(variant) || variant < 0 || variant >= target.variants)
-    throw new UsageError(`${path}: ${name} has no subject ${variant}`);
-  const subject = target.open(variant);
-  const { lines, broken } = tellSteps(subject, target.decode(body));
+  const subject = openSubject(target, input, path);
+  const { lines, broken } = tellSteps(subject, target.decode(input.body));
   if (broken) process.exitCode = 1;
   if (json) printJson({ target: name, subject: subject.label, broken: broken ?? null, story: lines });
   else {

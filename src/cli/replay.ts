@@ -1,6 +1,14 @@
+import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
-import { findRecordings, probeLookup, type ReplayResult, replayFile } from '../harness/replay/index.ts';
+import { isAccessFile } from '../harness/access-record.ts';
+import {
+  findRecordings,
+  probeLookup,
+  type ReplayOptions,
+  type ReplayResult,
+  replayFile,
+} from '../harness/replay/index.ts';
 
 interface Options {
   probe?: string;
@@ -11,7 +19,10 @@ export function register(program: Command): void {
   program
     .command('replay')
     .description('Replay recordings against the model and compare every answer; exit status 1 on any difference.')
-    .argument('<file...>', 'recordings (.jsonl, .jsonl.gz, access records by any name), or folders of them (.pirqacc)')
+    .argument(
+      '<file...>',
+      'recordings (.jsonl, .jsonl.gz, access records or inputs of fuzz by any name), or folders of them',
+    )
     .option('--probe <path>', 'measured masks: a probe file, or a folder of <device>.<machine>.json')
     .option('--json', 'print one JSON object')
     .action(run);
@@ -25,7 +36,7 @@ async function run(paths: string[], options: Options): Promise<void> {
   const cpuBefore = process.cpuUsage();
   const probes = probeLookup(options.probe);
   const results: ReplayResult[] = [];
-  for (const file of findRecordings(paths)) results.push(await replayFile(file, probes));
+  for (const file of findRecordings(paths)) results.push(await replay(file, probes));
   const { user, system } = process.cpuUsage(cpuBefore);
   const ended = performance.now();
   const total = (key: 'operations' | 'comparisons' | 'differences') => results.reduce((sum, r) => sum + r[key], 0);
@@ -52,6 +63,16 @@ async function run(paths: string[], options: Options): Promise<void> {
       `${total('differences')} differences; ${accessesPerSecond} accesses/s (${accessesPerCpuSecond} per CPU second), ` +
       `peak memory ${Math.round(peakMemoryBytes / 1e6)} MB\n`,
   );
+}
+
+/** Inputs of the fuzzer hold requests only: their answers are the oracle's to judge. */
+async function replay(file: string, probes: ReplayOptions): Promise<ReplayResult> {
+  if (isAccessFile(file)) {
+    const { replayInput } = await import('../fuzz/replay.ts');
+    const result = await replayInput(readFileSync(file), file);
+    if (result) return result;
+  }
+  return replayFile(file, probes);
 }
 
 function describe(result: ReplayResult): string {

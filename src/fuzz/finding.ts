@@ -4,24 +4,29 @@ import type { Finding } from './engine.ts';
 import { contentName, encodeInput } from './input-file.ts';
 import type { Subject, Target } from './target.ts';
 
-/** An input told step by step: what is done in register terms, what comes of it, and where a law breaks. */
+/**
+ * An input told step by step: what is done in register terms, what comes of it, and where a law breaks. Ends there;
+ * `done` is the number of steps up to it.
+ */
 export function tellSteps<S>(
   subject: Subject<S>,
   steps: readonly S[],
-): { lines: string[]; broken: string | undefined } {
+): { lines: string[]; broken: string | undefined; done: number } {
   const lines: string[] = [];
   let broken: string | undefined;
+  let done = 0;
   subject.begin();
   for (const [i, step] of steps.entries()) {
     const told = subject.tell(step);
     broken = subject.run(step);
+    done++;
     const did = subject.outcome().trim();
     lines.push(`${String(i + 1).padStart(3)}  ${told}${did ? ` → ${did}` : ''}`);
     if (broken) break;
   }
   broken ??= subject.finish();
   if (broken) lines.push(`     broken: ${broken}`);
-  return { lines, broken };
+  return { lines, broken, done };
 }
 
 /**

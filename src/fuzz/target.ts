@@ -15,6 +15,8 @@ export interface Target<S> {
   readonly variants: number;
   /** Makes one of them, the same for the same number. */
   open(variant: number): Subject<S>;
+  /** Makes one of any function, where a target's subjects differ in nothing else. */
+  openSpec?(spec: FunctionSpec): Subject<S>;
   /** Steps as bytes and back; the format is in docs/fuzzing.md. */
   encode(steps: readonly S[]): Uint8Array;
   decode(bytes: Uint8Array): S[];

@@ -1,3 +1,4 @@
+import { closeSync, openSync, readSync } from 'node:fs';
 import { UsageError } from '../core/index.ts';
 
 /** First bytes of a recording of access records. */
@@ -6,6 +7,21 @@ export const RECORDING_MAGIC = 'PIRQACC1';
 /** True if a file begins as a recording of access records does. */
 export function isAccessRecording(bytes: Uint8Array): boolean {
   return Buffer.from(bytes.subarray(0, 8)).toString('latin1') === RECORDING_MAGIC;
+}
+
+/** The same of a file, of which only the beginning is read; false if that cannot be. */
+export function isAccessFile(path: string): boolean {
+  const bytes = new Uint8Array(RECORDING_MAGIC.length);
+  let file: number | undefined;
+  try {
+    file = openSync(path, 'r');
+    readSync(file, bytes);
+  } catch {
+    return false;
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+  return isAccessRecording(bytes);
 }
 
 /** Bytes of a record without its data. */

@@ -101,8 +101,8 @@ function parseRecipes(text: string, path: string): FunctionRecipe[] {
   });
 }
 
-/** Byte arrays stand as hex in JSON. */
-function reviveSpec(spec: Record<string, unknown>): FunctionSpec {
+/** A function as JSON has it, where byte arrays stand as hex. */
+export function reviveSpec(spec: Record<string, unknown>): FunctionSpec {
   const masks = spec['masks'] as Record<string, string> | undefined;
   return {
     ...spec,

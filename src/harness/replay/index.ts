@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../../core/index.ts';
-import { isAccessRecording } from '../access-record.ts';
+import { isAccessFile, isAccessRecording } from '../access-record.ts';
 import { parseRecording, readUnpacked } from './recording.ts';
 import type { RecordingReader } from './recording-reader.ts';
 import type { Replayer, ReplayOptions, ReplayResult } from './result.ts';
@@ -50,9 +50,13 @@ export function findRecordings(paths: readonly string[]): string[] {
       throw new UsageError(`${path}: ${(error as Error).message}`);
     }
     if (isFolder) for (const name of readdirSync(path).sort()) visit(join(path, name), false);
-    else if (named || /\.(jsonl(\.gz)?|pirqacc)$/.test(path)) found.push(path);
+    else if (named || /\.(jsonl(\.gz)?|pirqacc)$/.test(path) || (path.endsWith('.bin') && isAccessFile(path)))
+      found.push(path);
   };
   for (const path of paths) visit(path, true);
-  if (found.length === 0) throw new UsageError(`no recordings (*.jsonl, *.jsonl.gz, *.pirqacc) in ${paths.join(', ')}`);
+  if (found.length === 0)
+    throw new UsageError(
+      `no recordings (*.jsonl, *.jsonl.gz, *.pirqacc, inputs of pirqlab fuzz) in ${paths.join(', ')}`,
+    );
   return found;
 }
