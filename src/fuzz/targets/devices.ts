@@ -6,7 +6,9 @@ import type { Target } from '../target.ts';
 import { FunctionSubject, type Weights } from './function-subject.ts';
 
 /** A target whose subjects are single functions, of which any other can be one as well. */
-export type FunctionTarget = Target<Access> & { openSpec(spec: FunctionSpec): FunctionSubject };
+export interface FunctionTarget extends Target<Access> {
+  openSpec(spec: FunctionSpec): FunctionSubject;
+}
 
 export function functionTarget(
   name: string,
