@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { UsageError } from '../core/index.ts';
+import { describeWays } from '../fuzz/against/open.ts';
 import { CANARIES } from '../fuzz/canaries/patches.ts';
 import { median, runCanaries } from '../fuzz/canaries/run.ts';
 import { type FuzzResult, fuzz } from '../fuzz/engine.ts';
@@ -10,6 +11,7 @@ import { contentName, encodeInput, openSubject, readInput } from '../fuzz/input-
 import { mergeResults, parseResult } from '../fuzz/merge.ts';
 import type { Target } from '../fuzz/target.ts';
 import { getTarget, targetNames } from '../fuzz/targets/index.ts';
+import { fuzzAgainst, replayInputAgainst } from './fuzz-against.ts';
 import { HeapLog } from './heap-log.ts';
 import { humanCount, Progress, print, printJson, wholeNumber } from './output.ts';
 
@@ -23,11 +25,13 @@ interface Options {
   shard?: { index: number; count: number };
   findings: number;
   replay?: string;
+  against?: string;
   canaries?: string | true;
   json?: boolean;
 }
 
 const DEFAULT_RUNS = 10_000;
+const DEFAULT_RUNS_AGAINST = 200;
 /** Longest search for one planted bug. */
 const CANARY_SECONDS = 20;
 const DEFAULT_FOLDER = 'findings';
@@ -48,6 +52,7 @@ export function register(program: Command): void {
     .option('--shard <i/n>', 'run one of n parts of the inputs, numbered from 0', shardOf)
     .option('--findings <n>', 'stop after so many different findings', wholeNumber('--findings', 1, 1000), 1)
     .option('--replay <file>', 'carry out one input and tell it')
+    .option('--against <where>', `fuzz a device in other hands instead of the model: ${describeWays()}`)
     .option(
       '--canaries [name]',
       'plant known bugs in throw-away builds, all or those whose name has this in it, and look for them',
@@ -91,11 +96,14 @@ function merge(files: readonly string[]): void {
 async function run(words: readonly string[], options: Options): Promise<void> {
   if (words[0] === 'merge') return merge(words.slice(1));
   if (words.length > 0) throw new UsageError(`fuzz knows no "${words[0]}"; known: merge`);
+  if (options.replay !== undefined && options.against !== undefined)
+    return replayInputAgainst(options.replay, options.against, {}, options.json ?? false);
   if (options.replay !== undefined) return replay(options.replay, options.json ?? false);
   if (options.canaries !== undefined) return canaries(options.canaries, options);
   if (options.target === undefined) throw new UsageError(`fuzz needs --target, one of ${targetNames().join(', ')}`);
   const bounds = [options.runs, options.for, options.accesses].filter((bound) => bound !== undefined);
   if (bounds.length > 1) throw new UsageError('--runs, --for and --accesses exclude each other');
+  if (options.against !== undefined) return against(options.against, options.target, options);
   const target = await getTarget(options.target);
   const kept = options.corpus === undefined ? [] : loadCorpus(options.corpus, target);
   const progress = new Progress();
@@ -127,6 +135,23 @@ async function run(words: readonly string[], options: Options): Promise<void> {
   if (options.json)
     printJson({ ...toJson(result, folders, target, seconds, cpuSeconds, options), heap: heap.minutes() });
   else printText(result, folders, target, seconds, cpuSeconds, options);
+}
+
+/** Against a device in other hands there is no corpus, and each access takes its time. */
+function against(where: string, target: string, options: Options): Promise<void> {
+  if (options.corpus !== undefined || options.shard)
+    throw new UsageError('--against goes without --corpus and --shard');
+  const bounded = options.for !== undefined || options.accesses !== undefined;
+  return fuzzAgainst({
+    ...options,
+    against: where,
+    target,
+    runs: options.runs ?? (bounded ? undefined : DEFAULT_RUNS_AGAINST),
+    seconds: options.for,
+    accesses: options.accesses,
+    folder: DEFAULT_FOLDER,
+    json: options.json ?? false,
+  });
 }
 
 function toJson(

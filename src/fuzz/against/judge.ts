@@ -1,4 +1,4 @@
-import { hex, Prng, type Width } from '../../core/index.ts';
+import { hex, Prng, UsageError, type Width } from '../../core/index.ts';
 import { type Access, KIND, SIGNAL } from '../access.ts';
 import { lawOf } from '../engine.ts';
 import { reduce } from '../shrink.ts';
@@ -85,7 +85,7 @@ export async function judge(
         const deviation = known.find(({ match }) => match.test(finding.broken));
         findings.push({ ...finding, run: done, found: input.length, ...(deviation && { known: deviation.source }) });
       }
-      if (stop?.(done + 1, steps)) {
+      if (duel.isGone || stop?.(done + 1, steps)) {
         done++;
         break;
       }
@@ -117,6 +117,8 @@ class Duel {
   #peer: Peer;
   readonly #open: () => Promise<Peer>;
   readonly #reference: Reference;
+  /** The peer was lost and does not come back. */
+  isGone = false;
   /** Laws that were broken and are not told again; those of bits are with the reference. */
   readonly #told = new Set<string>();
 
@@ -137,8 +139,8 @@ class Duel {
     return this.#peer.label;
   }
 
-  end(): Promise<void> {
-    return this.#peer.close();
+  async end(): Promise<void> {
+    if (!this.isGone) await this.#peer.close();
   }
 
   /** Carries out `steps` from a reset, or with `more` makes them as it goes. */
@@ -164,10 +166,21 @@ class Duel {
       return await this.#resetRestores(n);
     } catch (error) {
       if (!(error instanceof PeerLost)) throw error;
-      const broken = `lost: ${error.message}`;
       await this.#peer.close();
-      this.#peer = await this.#open();
+      const back = await this.#comesBack();
+      const broken = `lost: ${error.message}${back ? '' : ', and it does not come back'}`;
       return this.#told.has(lawOf(broken)) ? undefined : { broken, steps: Math.min(n + 1, steps.length) };
+    }
+  }
+
+  async #comesBack(): Promise<boolean> {
+    try {
+      this.#peer = await this.#open();
+      return true;
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      this.isGone = true;
+      return false;
     }
   }
 
@@ -183,7 +196,7 @@ class Duel {
     let next = candidates.next();
     while (!next.done) {
       let needed = 0;
-      if (tries++ < MOST_TRIES) {
+      if (!this.isGone && tries++ < MOST_TRIES) {
         const found = await this.fight(next.value);
         if (found && lawOf(found.broken) === law) {
           last = found;
@@ -194,12 +207,12 @@ class Duel {
     }
     const steps = next.value;
     const story: string[] = [];
-    const again = await this.fight(steps.slice(), undefined, story);
+    const again = this.isGone ? undefined : await this.fight(steps.slice(), undefined, story);
     const stays = again && lawOf(again.broken) === law;
     if (stays) last = again;
     if (last.check) this.#reference.excuse(last.check, last.bits!);
     else this.#told.add(law);
-    const broken = stays ? last.broken : `${last.broken} (not at each try)`;
+    const broken = stays || this.isGone ? last.broken : `${last.broken} (not at each try)`;
     return { broken, steps, story: [...story, `     differs: ${broken}`] };
   }
 
