@@ -5,6 +5,7 @@ import { UsageError } from '../core/index.ts';
 import { describeWays } from '../fuzz/against/open.ts';
 import { CANARIES } from '../fuzz/canaries/patches.ts';
 import { median, runCanaries } from '../fuzz/canaries/run.ts';
+import { coverageText } from '../fuzz/coverage/report.ts';
 import { type FuzzResult, fuzz } from '../fuzz/engine.ts';
 import { tellSteps, writeFinding } from '../fuzz/finding.ts';
 import { contentName, encodeInput, openSubject, readInput } from '../fuzz/input-file.ts';
@@ -12,6 +13,7 @@ import { mergeResults, parseResult } from '../fuzz/merge.ts';
 import type { Target } from '../fuzz/target.ts';
 import { getTarget, targetNames } from '../fuzz/targets/index.ts';
 import { fuzzAgainst, replayInputAgainst } from './fuzz-against.ts';
+import { CoverageCollector, writeCoverage } from './fuzz-coverage.ts';
 import { HeapLog } from './heap-log.ts';
 import { humanCount, Progress, print, printJson, wholeNumber } from './output.ts';
 
@@ -21,6 +23,7 @@ interface Options {
   runs?: number;
   for?: number;
   accesses?: number;
+  coverage?: string | true;
   corpus?: string;
   shard?: { index: number; count: number };
   findings: number;
@@ -48,6 +51,7 @@ export function register(program: Command): void {
     .option('--runs <n>', `inputs to run, default ${DEFAULT_RUNS}`, wholeNumber('--runs', 1, 2 ** 48))
     .option('--for <time>', 'run so long instead, such as 60s, 10m, 1h', duration)
     .option('--accesses <n>', 'run until so many steps were checked', wholeNumber('--accesses', 1, 2 ** 48))
+    .option('--coverage [file]', 'count branches and registers that the inputs reach; keep it as .json or .html')
     .option('--corpus <dir>', 'begin with the inputs in this folder and keep those there that reach new states')
     .option('--shard <i/n>', 'run one of n parts of the inputs, numbered from 0', shardOf)
     .option('--findings <n>', 'stop after so many different findings', wholeNumber('--findings', 1, 1000), 1)
@@ -106,6 +110,8 @@ async function run(words: readonly string[], options: Options): Promise<void> {
   if (options.against !== undefined) return against(options.against, options.target, options);
   const target = await getTarget(options.target);
   const kept = options.corpus === undefined ? [] : loadCorpus(options.corpus, target);
+  const collector = options.coverage === undefined ? undefined : new CoverageCollector(target, options.coverage);
+  const write = options.corpus === undefined ? undefined : corpusWriter(options.corpus, target);
   const progress = new Progress();
   const started = performance.now();
   const cpu = process.cpuUsage();
@@ -123,7 +129,10 @@ async function run(words: readonly string[], options: Options): Promise<void> {
       if (options.accesses !== undefined) return steps >= options.accesses;
       return options.for !== undefined && performance.now() - started >= options.for * 1000;
     },
-    ...(options.corpus !== undefined && { onNovel: corpusWriter(options.corpus, target) }),
+    onNovel: (variant, steps) => {
+      write?.(variant, steps);
+      collector?.onNovel(variant, steps);
+    },
   });
   progress.clear();
   const { user, system } = process.cpuUsage(cpu);
@@ -132,9 +141,15 @@ async function run(words: readonly string[], options: Options): Promise<void> {
   const folder = options.corpus ?? DEFAULT_FOLDER;
   const folders = result.findings.map((finding) => writeFinding(folder, target, finding, options.seed));
   if (result.findings.length > 0) process.exitCode = 1;
+  const coverage = await collector?.finish(result.steps, options);
+  if (coverage && typeof options.coverage === 'string')
+    writeCoverage(options.coverage, `What pirqlab fuzz --target ${target.name} reached`, coverage);
   if (options.json)
-    printJson({ ...toJson(result, folders, target, seconds, cpuSeconds, options), heap: heap.minutes() });
-  else printText(result, folders, target, seconds, cpuSeconds, options);
+    printJson({ ...toJson(result, folders, target, seconds, cpuSeconds, options), heap: heap.minutes(), coverage });
+  else {
+    printText(result, folders, target, seconds, cpuSeconds, options);
+    if (coverage) print(`\n${coverageText(coverage)}`);
+  }
 }
 
 /** Against a device in other hands there is no corpus, and each access takes its time. */
