@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { UsageError } from '../core/index.ts';
-import { AccessRecordingWriter } from '../harness/access-recording.ts';
+import { AccessRecordingWriter, readRecipes } from '../harness/access-recording.ts';
 import { serveRecords } from '../harness/access-server.ts';
 import { parseDevice, placeRecipes, recipesOfDump } from '../harness/device-text.ts';
 import { functionMap, type HostedFunction, hostFunction } from '../harness/hosted-function.ts';
@@ -15,6 +15,7 @@ import { print, printJson } from './output.ts';
 interface ServeOptions {
   device?: string[];
   clone?: string[];
+  recorded?: string;
   function?: string;
   socket?: string;
   qtest?: string;
@@ -54,6 +55,7 @@ export function register(program: Command): void {
     .description('offer devices to other processes over a UNIX socket, or standard input and output (-)')
     .option('--device <device>', 'a device, e.g. nvme:size=1G,queues=64,msix=65; may be repeated', collect)
     .option('--clone <dump>', 'the devices of a dump, as pirqlab clone reads it; may be repeated', collect)
+    .option('--recorded <file>', 'the devices of a recording of access records, or of an input of pirqlab fuzz')
     .option('--function <slot>', 'of the dumps only this function, e.g. 01:00.0')
     .option('--socket <path>', 'speak access records at this path, or - for standard input and output')
     .option('--qtest <path>', "speak QEMU's qtest protocol, for a q35-like machine with the devices")
@@ -123,7 +125,10 @@ async function serveDevicesOverVfioUser(options: ServeOptions, paths: readonly s
 /** @param rootOnly everything stands on bus 0, whatever bus a dump says; `defer`: see {@link FunctionRecipe} */
 function openDevices(options: ServeOptions, rootOnly: boolean, defer = false): HostedFunction[] {
   const clones = (options.clone ?? []).flatMap((dump) => recipesOfDump(readDumpFile(dump), options.function));
-  const recipes = [...(options.device ?? []).map(parseDevice), ...clones];
+  const recorded = options.recorded === undefined ? [] : readRecipes(options.recorded);
+  // where everything stands on bus 0, a function from another bus is given a place like one of a dump
+  if (rootOnly) for (const recipe of recorded) if (recipe.spec) delete recipe.bdf;
+  const recipes = [...(options.device ?? []).map(parseDevice), ...clones, ...recorded];
   if (recipes.length === 0) throw new UsageError('nothing to serve: name a --device, e.g. nvme, or a dump to --clone');
   const functions = placeRecipes(recipes, rootOnly).map((recipe) =>
     hostFunction({ ...recipe, ...(defer && { defer }) }),

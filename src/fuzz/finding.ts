@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Finding } from './engine.ts';
 import { contentName, encodeInput } from './input-file.ts';
+import { writeReproducers } from './reproducers/index.ts';
 import type { Subject, Target } from './target.ts';
 
 /**
@@ -30,7 +31,8 @@ export function tellSteps<S>(
 }
 
 /**
- * Writes a finding as a folder below `folder`: `input.bin`, `story.txt` and `finding.json`.
+ * Writes a finding as a folder below `folder`: `input.bin`, `story.txt`, `finding.json`, and the reproducers that can be
+ * made of it with `README.txt`, which says how to run them.
  * @returns the folder's path
  */
 export function writeFinding<S>(folder: string, target: Target<S>, finding: Finding<S>, seed: number): string {
@@ -42,6 +44,8 @@ export function writeFinding<S>(folder: string, target: Target<S>, finding: Find
   const heading = `${finding.target}: ${finding.label}\n${finding.broken}\n\n`;
   writeFileSync(join(path, 'input.bin'), input);
   writeFileSync(join(path, 'story.txt'), `${heading}${lines.join('\n')}\n`);
+  if (subject.script)
+    writeReproducers(path, target.name, subject as Subject<never>, finding.steps as never[], finding.broken);
   const { broken, label, variant, run, executions, shrinkExecutions } = finding;
   const about = {
     target: finding.target,

@@ -1,5 +1,6 @@
 import type { Prng } from '../core/index.ts';
 import type { FunctionSpec } from '../pci/index.ts';
+import type { ScriptSource } from './reproducers/script.ts';
 
 /**
  * What is fuzzed: kinds of subjects, numbered. `S` is one step of an input: an access, or whatever else an input of
@@ -49,4 +50,6 @@ export interface Subject<S> {
   tell(step: S): string;
   /** What the step did, as seen from outside; called after it. */
   outcome(): string;
+  /** What reproducers are made from, where steps are accesses to functions. */
+  readonly script?: ScriptSource;
 }

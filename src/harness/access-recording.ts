@@ -63,28 +63,40 @@ export interface AccessRecording {
 
 /** @throws UsageError if it is no such recording, or is cut off */
 export function openAccessRecording(path: string): AccessRecording {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw new UsageError(`cannot read ${path}: ${(error as NodeJS.ErrnoException).code}`);
-  }
-  return parseAccessRecording(bytes, path);
+  return parseAccessRecording(readRecording(path), path);
+}
+
+/** What makes the functions of a recording, or of an input of the fuzzer. @throws UsageError as the above */
+export function readRecipes(path: string): FunctionRecipe[] {
+  return splitRecording(readRecording(path), path).recipes;
 }
 
 export function parseAccessRecording(bytes: Uint8Array, path: string): AccessRecording {
+  const { recipes, body } = splitRecording(bytes, path);
+  const reader = new RecordReader();
+  reader.push(body);
+  const records: AccessRecord[] = [];
+  for (let record = reader.next(); record; record = reader.next()) records.push(record);
+  if (reader.pendingBytes > 0) throw new UsageError(`${path}: cut off in a record, ${reader.pendingBytes} bytes over`);
+  return { functions: recipes.map(hostFunction), records };
+}
+
+function readRecording(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new UsageError(`cannot read ${path}: ${(error as NodeJS.ErrnoException).code}`);
+  }
+}
+
+function splitRecording(bytes: Uint8Array, path: string): { recipes: FunctionRecipe[]; body: Uint8Array } {
   if (!isAccessRecording(bytes) || bytes.length < HEADER_BYTES)
     throw new UsageError(`${path}: no recording of access records (it would begin with ${RECORDING_MAGIC})`);
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(8, true);
   const start = HEADER_BYTES + paddedBytes(length);
   if (start > bytes.length) throw new UsageError(`${path}: cut off in its header`);
   const recipes = parseRecipes(Buffer.from(bytes.subarray(HEADER_BYTES, HEADER_BYTES + length)).toString(), path);
-  const reader = new RecordReader();
-  reader.push(bytes.subarray(start));
-  const records: AccessRecord[] = [];
-  for (let record = reader.next(); record; record = reader.next()) records.push(record);
-  if (reader.pendingBytes > 0) throw new UsageError(`${path}: cut off in a record, ${reader.pendingBytes} bytes over`);
-  return { functions: recipes.map(hostFunction), records };
+  return { recipes, body: bytes.subarray(start) };
 }
 
 function parseRecipes(text: string, path: string): FunctionRecipe[] {

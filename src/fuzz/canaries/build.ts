@@ -74,6 +74,11 @@ export class CanaryBuild {
     return join(folder, 'dist/cli/main.js');
   }
 
+  /** Main module of the sources as they are. */
+  get released(): string {
+    return join(this.#folder, 'base/dist/cli/main.js');
+  }
+
   remove(): void {
     rmSync(this.#folder, { recursive: true, force: true });
   }
@@ -86,7 +91,8 @@ export class CanaryBuild {
       mkdirSync(dirname(output), { recursive: true });
       writeFileSync(output, this.#transpile(readFileSync(join(this.#sources, name), 'utf8')));
     }
-    for (const name of ['node_modules', 'data']) symlinkSync(join(this.#root, name), join(base, name));
+    for (const name of ['node_modules', 'data', 'native', 'examples'])
+      symlinkSync(join(this.#root, name), join(base, name));
     writeFileSync(join(base, 'package.json'), '{"type":"module"}\n');
   }
 

@@ -2,6 +2,7 @@ import { Arena, hex, ones, type Prng, type Width } from '../../core/index.ts';
 import { type FunctionSpec, formatBdf, HostBridge, PciBus } from '../../pci/index.ts';
 import { type Access, decodeAccesses, encodeAccesses, KIND, NOT_APPLICABLE, REGION, RESET, SIGNAL } from '../access.ts';
 import { imageSpec } from '../images.ts';
+import type { ScriptSource, SeenRead } from '../reproducers/script.ts';
 import type { Subject, Target } from '../target.ts';
 import { access } from './function-subject.ts';
 import { placeFor, type Spot, spotsOf, valueFor, WIDTHS } from './spots.ts';
@@ -35,6 +36,7 @@ class BridgeSubject implements Subject<Access> {
   readonly #clean: Int32Array;
   readonly #extended: boolean;
   #did = '';
+  #seenRead: SeenRead | undefined;
 
   constructor(express: boolean) {
     this.label = express ? 'ports of PCI Express' : 'conventional bridges';
@@ -139,20 +141,20 @@ class BridgeSubject implements Subject<Access> {
 
   run(step: Access): string | undefined {
     for (const { twin } of this.#nodes) twin.clear();
-    const wrong =
+    this.#seenRead = undefined;
+    let wrong =
       step.region === REGION.config
         ? this.#config(step)
         : step.kind === KIND.read || step.kind === KIND.write
           ? this.#memory(step)
           : this.#signal(step);
-    if (wrong) return wrong;
     this.#did = '';
     for (const { twin } of this.#nodes) {
       const broken = twin.compareEffects();
-      if (broken) return `${broken} (${twin.spec.name})`;
+      if (broken) wrong ??= `${broken} (${twin.spec.name})`;
       if (twin.telling) this.#did += twin.did;
     }
-    return undefined;
+    return wrong;
   }
 
   #config(step: Access): string | undefined {
@@ -167,6 +169,7 @@ class BridgeSubject implements Subject<Access> {
       let want = reachable ? reachable.twin.oracle.read(offset, width) : 256 ** width - 1;
       // what runs over the end of the space that the path can carry has its bytes up to there
       if (reachable && offset + width > limit) want %= 256 ** (limit - offset);
+      this.#seenRead = { got, want, mask: ones(width) };
       if (
         got !== want &&
         !(reachable && reachable.twin.readConfig(offset, width) === undefined && offset + width <= limit)
@@ -204,6 +207,7 @@ class BridgeSubject implements Subject<Access> {
     }
     const got = this.#host.readMemory(offset, width);
     const want = found ? found.twin.oracle.readBar(found.bar, found.offset, width) : 256 ** width - 1;
+    this.#seenRead = { got, want, mask: ones(width) };
     return got === want ? undefined : `read: memory ${hex(offset)} reads ${hex(got)}, should be ${hex(want)}`;
   }
 
@@ -266,6 +270,26 @@ class BridgeSubject implements Subject<Access> {
 
   outcome(): string {
     return this.#did;
+  }
+
+  get script(): ScriptSource {
+    const nodes = this.#nodes;
+    return {
+      behind: nodes.map((node) => nodes.findIndex(({ below }) => below?.includes(node))),
+      seen: () => ({ read: this.#seenRead, effects: nodes.map(({ twin }) => twin.seenEffects) }),
+      differences: () => this.#differences(),
+    };
+  }
+
+  /** Reads by bus number of those that answer now. */
+  #differences(): Access[] {
+    const reads: Access[] = [];
+    for (let bus = 0; bus < 256; bus++)
+      for (const { twin } of findOnBus(this.#tree, 0, bus) ?? [])
+        for (const { region, offset, width } of twin.differences())
+          if (region === REGION.config)
+            reads.push(access(KIND.read, region, width, (bus << 8) | (twin.spec.bdf & 0xff), offset, 0));
+    return reads;
   }
 
   #place(step: Access): string {

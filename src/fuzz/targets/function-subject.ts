@@ -1,6 +1,7 @@
 import { Arena, hex, ones, type Prng, type Width } from '../../core/index.ts';
 import type { EmulatedFunction, FunctionSpec } from '../../pci/index.ts';
 import { type Access, KIND, NOT_APPLICABLE, REGION, RESET, SIGNAL } from '../access.ts';
+import type { ScriptSource } from '../reproducers/script.ts';
 import type { Subject } from '../target.ts';
 import { placeFor, type Spot, spotsOf, valueFor, WIDTHS } from './spots.ts';
 import { Twin, type TwinState } from './twin.ts';
@@ -144,7 +145,8 @@ export class FunctionSubject implements Subject<Access> {
         twin.reset(value === RESET.flr ? 'flr' : 'conventional');
         break;
     }
-    return wrong ?? twin.compareEffects();
+    const sent = twin.compareEffects();
+    return wrong ?? sent;
   }
 
   finish(): string | undefined {
@@ -219,6 +221,18 @@ export class FunctionSubject implements Subject<Access> {
 
   outcome(): string {
     return this.#twin.did;
+  }
+
+  get script(): ScriptSource {
+    const twin = this.#twin;
+    return {
+      behind: [-1],
+      seen: () => ({ read: twin.seenRead, effects: [twin.seenEffects] }),
+      differences: () =>
+        twin
+          .differences()
+          .map(({ region, offset, width }) => access(KIND.read, region, width, twin.model.bdf, offset, 0)),
+    };
   }
 
   #vector(prng: Prng): number {

@@ -1,4 +1,4 @@
-import { type Arena, explainRegister, hex, type Width } from '../../core/index.ts';
+import { type Arena, explainRegister, hex, ones, type Width } from '../../core/index.ts';
 import {
   createFunction,
   type EmulatedFunction,
@@ -8,6 +8,7 @@ import {
 } from '../../pci/index.ts';
 import { type Access, REGION } from '../access.ts';
 import { NaiveFunction, type NaiveState } from '../oracle/naive-function.ts';
+import type { Place, SeenEffects, SeenRead } from '../reproducers/script.ts';
 
 const ENTRY_WORDS = ['addressLo', 'addressHi', 'data', 'vectorControl'];
 
@@ -24,8 +25,10 @@ export class Twin {
   readonly oracle: NaiveFunction;
   /** What the interrupt line was last told to be. */
   line = 0;
-  /** What the last step did, while `telling`. */
+  /** What the last step did, while `telling`: in words, what was read, and what was sent. */
   did = '';
+  seenRead: SeenRead | undefined;
+  seenEffects: SeenEffects | undefined;
   telling = false;
 
   constructor(spec: FunctionSpec, arena: Arena) {
@@ -57,11 +60,13 @@ export class Twin {
   /** Forgets the messages of the last step. */
   clear(): void {
     if (this.oracle.effects.messages.length > 0) this.oracle.effects.messages = [];
+    this.seenRead = undefined;
   }
 
   readConfig(offset: number, width: Width): string | undefined {
     const got = this.model.readConfig(offset, width);
     const want = this.oracle.read(offset, width);
+    if (this.telling) this.seenRead = { got, want, mask: this.#judged(offset, width) };
     if (got === want || !this.#differs(offset, width, got ^ want)) return undefined;
     return `read: ${this.where(REGION.config, offset, width)} reads ${hex(got)}, should be ${hex(want)}`;
   }
@@ -75,6 +80,7 @@ export class Twin {
   readBar(bar: number, offset: number, width: Width): string | undefined {
     const got = this.model.readBar(bar, offset, width);
     const want = this.oracle.readBar(bar, offset, width);
+    if (this.telling) this.seenRead = { got, want, mask: ones(width) };
     if (got === want) return undefined;
     return `read: ${this.where(bar, offset, width)} reads ${hex(got)}, should be ${hex(want)}`;
   }
@@ -197,6 +203,12 @@ export class Twin {
   }
 
   #tellEffects(): void {
+    const { effects } = this.model;
+    const levels = effects.flatMap((e) => (e.kind === 'intx' ? [e.level] : []));
+    this.seenEffects = {
+      got: { messages: effects.filter((e) => e.kind === 'message'), line: levels.at(-1) ?? this.line },
+      want: { messages: this.oracle.effects.messages.slice(), line: this.oracle.effects.line },
+    };
     this.did = '';
     for (const e of this.model.effects) {
       if (e.kind === 'intx') this.did += ` INTx ${e.level ? 'asserts' : 'deasserts'}`;
@@ -222,10 +234,39 @@ export class Twin {
     return `BAR ${region}+${hex(offset)} width ${width}`;
   }
 
+  /** Reads that show where the model's registers are not what they should be, widest first. */
+  differences(): Place[] {
+    const places: Place[] = [];
+    const { model, oracle } = this;
+    const { msix } = model;
+    const look = (region: number, from: number, bytes: number, width: Width) => {
+      for (let offset = from; offset < from + bytes; offset += width) {
+        const inConfig = region === REGION.config;
+        const got = inConfig ? model.readConfig(offset, width) : model.readBar(region, offset, width);
+        const want = inConfig ? oracle.read(offset, width) : oracle.readBar(region, offset, width);
+        if (((got ^ want) & (inConfig ? this.#judged(offset, width) : -1)) !== 0)
+          places.push({ region, offset, width });
+      }
+    };
+    for (const width of [4, 2, 1] as const) {
+      look(REGION.config, 0, model.configSize, width);
+      if (msix) look(msix.tableBar, msix.tableOffset, msix.tableBytes, width);
+      if (msix) look(msix.pbaBar, msix.pbaOffset, msix.pbaBytes, width);
+      if (places.length > 0) break;
+    }
+    return places;
+  }
+
   #differs(offset: number, width: number, difference: number): boolean {
+    return (difference & this.#judged(offset, width)) !== 0;
+  }
+
+  /** Bits of a read that are compared, unsigned. */
+  #judged(offset: number, width: number): number {
     const { volatile } = this.oracle.bits;
-    for (let i = 0; i < width; i++) if ((difference >>> (8 * i)) & 0xff & ~(volatile[offset + i] ?? 0)) return true;
-    return false;
+    let mask = 0;
+    for (let i = 0; i < width; i++) mask |= (~(volatile[offset + i] ?? 0) & 0xff) << (8 * i);
+    return mask >>> 0;
   }
 
   /** The fields of a written value, where it is a whole register. */
