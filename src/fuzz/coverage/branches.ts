@@ -52,7 +52,12 @@ export async function branchCoverage(args: readonly string[]): Promise<FileCover
   const folder = mkdtempSync(join(tmpdir(), 'pirqlab-coverage-'));
   try {
     const env = { ...process.env, NODE_V8_COVERAGE: folder };
-    const child = spawnSync(process.execPath, [main, ...args], { env, encoding: 'utf8', cwd: folder, maxBuffer: 1 << 28 });
+    const child = spawnSync(process.execPath, [main, ...args], {
+      env,
+      encoding: 'utf8',
+      cwd: folder,
+      maxBuffer: 1 << 28,
+    });
     if (child.status !== 0 && child.status !== 1)
       throw new UsageError(`--coverage: the counted run ended with ${child.stderr.trim().split('\n')[0]}`);
     const counted = new Map<string, V8Function[]>();

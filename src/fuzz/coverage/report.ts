@@ -46,29 +46,39 @@ const REGISTER_HEAD = ['table', 'registers', 'read', 'written', 'bits toggled', 
 /** Two tables as text: register tables, and source files that were reached. */
 export function coverageText({ steps, branches, taken, files, registers }: Coverage): string {
   const reached = files.filter((f) => f.taken > 0);
-  const lines = [`branches of src/pci and src/xen over ${steps} steps: ${taken} of ${branches} (${share(taken, branches)})`];
-  lines.push(table([['file', 'branches', 'taken', ''], ...reached.map((f) => [f.file, String(f.branches), String(f.taken), share(f.taken, f.branches)])]));
+  const lines = [
+    `branches of src/pci and src/xen over ${steps} steps: ${taken} of ${branches} (${share(taken, branches)})`,
+  ];
+  lines.push(
+    table([
+      ['file', 'branches', 'taken', ''],
+      ...reached.map((f) => [f.file, String(f.branches), String(f.taken), share(f.taken, f.branches)]),
+    ]),
+  );
   if (registers.length > 0) lines.push('', table([REGISTER_HEAD, ...tables(registers)]));
   return lines.join('\n');
 }
 
-const escape = (text: string) =>
+const escaped = (text: string) =>
   text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
 
 /** One page that opens offline; each file's branches never taken fold out. */
 export function coverageHtml(title: string, coverage: Coverage): string {
-  const cells = (row: readonly string[], tag = 'td') => `<tr>${row.map((c) => `<${tag}>${escape(c)}</${tag}>`).join('')}</tr>`;
+  const cells = (row: readonly string[], tag = 'td') =>
+    `<tr>${row.map((c) => `<${tag}>${escaped(c)}</${tag}>`).join('')}</tr>`;
   const file = ({ file, branches, taken, untaken }: FileCoverage) => {
     const rows = untaken.map(({ line, kind, text }) => cells([String(line), kind, text])).join('');
     const bar = `<meter min="0" max="${branches}" value="${taken}"></meter>`;
-    return `<details><summary>${bar} ${escape(file)}: ${taken} of ${branches}</summary><table>${rows}</table></details>`;
+    return `<details><summary>${bar} ${escaped(file)}: ${taken} of ${branches}</summary><table>${rows}</table></details>`;
   };
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${escape(title)}</title>
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${escaped(title)}</title>
 <style>body{font:14px system-ui,sans-serif;margin:2em;max-width:70em}td,th{padding:1px 8px;text-align:left;vertical-align:top}
 details td:last-child{font-family:ui-monospace,monospace}meter{width:8em}summary{cursor:pointer}</style>
-<h1>${escape(title)}</h1>
+<h1>${escaped(title)}</h1>
 <p>${coverage.taken} of ${coverage.branches} branches of src/pci and src/xen over ${coverage.steps} steps.</p>
-<h2>Registers</h2><table>${cells(REGISTER_HEAD, 'th')}${tables(coverage.registers).map((r) => cells(r)).join('')}</table>
+<h2>Registers</h2><table>${cells(REGISTER_HEAD, 'th')}${tables(coverage.registers)
+    .map((r) => cells(r))
+    .join('')}</table>
 <h2>Branches never taken</h2>
 ${coverage.files.map(file).join('\n')}
 </html>
