@@ -3,7 +3,7 @@ export type Width = 1 | 2 | 4;
 
 /** All ones of a width, as an unsigned number. */
 export function ones(width: Width): number {
-  return width === 4 ? 0xffffffff : width === 2 ? 0xffff : 0xff;
+  return 0xffffffff >>> (32 - 8 * width);
 }
 
 /** Reads `width` little-endian bytes as an unsigned number; the caller has checked the range. */

@@ -21,6 +21,8 @@ export class PciBus {
   /** True if extended configuration space passes: PCI Express all the way from the root. */
   readonly extended: boolean;
   readonly #functions = new Map<number, EmulatedFunction>();
+  /** The same by index: every configuration access looks here. */
+  readonly #slots: (EmulatedFunction | undefined)[] = new Array(256).fill(undefined);
   readonly #below = new Map<EmulatedFunction, PciBus>();
 
   constructor(extended = true) {
@@ -35,6 +37,7 @@ export class PciBus {
   /** Puts a function at the device and function number of its `bdf`; a bridge comes with a bus below it. */
   attach(fn: EmulatedFunction): void {
     this.#functions.set(fn.bdf & 0xff, fn);
+    this.#slots[fn.bdf & 0xff] = fn;
     if (fn.layout.traits.headerType !== 1) return;
     const below = new PciBus(this.extended && carriesExtended(fn));
     this.#below.set(fn, below);
@@ -43,6 +46,11 @@ export class PciBus {
       linkStatus: () => linkStatus(below.#functions.get(0)),
       reset: (kind) => below.reset(kind),
     });
+  }
+
+  /** The function at device << 3 | function; undefined if there is none. */
+  at(devfn: number): EmulatedFunction | undefined {
+    return this.#slots[devfn];
   }
 
   /** The bus behind a bridge of this bus, undefined if `bridge` is none. */

@@ -33,12 +33,16 @@ export class ConfigSpace {
 
   /** Value without side effects, unsigned; bytes beyond the end read 0, an offset beyond it gives all ones. */
   get(offset: number, width: Width): number {
+    const lane = (offset & 3) * 8;
+    if (lane + 8 * width <= 32 && offset < this.bytes.length)
+      return (this.words[offset >> 2] << (32 - 8 * width - lane)) >>> (32 - 8 * width);
+    return this.#getAcross(offset, width);
+  }
+
+  /** Apart, so that what is read all the time stays short enough to be inlined. */
+  #getAcross(offset: number, width: Width): number {
     const size = this.bytes.length;
-    if (offset + width <= size) {
-      const lane = (offset & 3) * 8;
-      if (lane + 8 * width <= 32) return ((this.words[offset >> 2] >>> lane) & ones(width)) >>> 0;
-      return readLe(this.bytes, offset, width);
-    }
+    if (offset + width <= size) return readLe(this.bytes, offset, width);
     if (offset >= size) return ones(width);
     let value = 0;
     for (let i = 0; offset + i < size; i++) value |= this.bytes[offset + i] << (8 * i);
@@ -75,23 +79,24 @@ export class ConfigSpace {
 
   /** The hooks that a write of `width` bytes at `offset` concerns. */
   hooksOfWrite(offset: number, width: Width): number {
-    const first = offset >> 2;
-    const last = (offset + width - 1) >> 2;
-    if (first === last) return this.writeHooks[first];
-    return this.writeHooks[first] | (last < this.writeHooks.length ? this.writeHooks[last] : 0);
+    if ((offset & 3) + width <= 4) return this.writeHooks[offset >> 2];
+    return twoDwords(this.writeHooks, offset >> 2);
   }
 
   hooksOfRead(offset: number, width: Width): number {
-    const first = offset >> 2;
-    const last = (offset + width - 1) >> 2;
-    if (first === last) return this.readHooks[first];
-    return this.readHooks[first] | (last < this.readHooks.length ? this.readHooks[last] : 0);
+    if ((offset & 3) + width <= 4) return this.readHooks[offset >> 2];
+    return twoDwords(this.readHooks, offset >> 2);
   }
 
   /** Marks the dwords of [at, at + sizeBytes) with a hook flag. */
   hook(hooks: Int32Array, at: number, sizeBytes: number, flag: number): void {
     for (let dword = at >> 2; dword <= (at + sizeBytes - 1) >> 2 && dword < hooks.length; dword++) hooks[dword] |= flag;
   }
+}
+
+/** Flags of the dword `at` and of the next one, if there is one. */
+function twoDwords(hooks: Int32Array, at: number): number {
+  return hooks[at] | (at + 1 < hooks.length ? hooks[at + 1] : 0);
 }
 
 /** True if the access [offset, offset + width) has a byte in [at, at + sizeBytes). */

@@ -34,8 +34,8 @@ export const CONFIG_CANARIES: readonly Canary[] = [
     'config',
     SPACE,
     'hooks of a write across dwords are missed',
-    'return this.writeHooks[first] | (last < this.writeHooks.length ? this.writeHooks[last] : 0);',
-    'return this.writeHooks[first];',
+    'return twoDwords(this.writeHooks, offset >> 2);',
+    'return this.writeHooks[offset >> 2];',
   ),
   canary(
     'config',
