@@ -1,55 +1,25 @@
-import { readFileSync } from 'node:fs';
 import { TraceRing } from '../src/core/index.ts';
-import { parseDump } from '../src/pci/dump/index.ts';
-import {
-  CONFIG_ADDRESS,
-  CONFIG_DATA,
-  createFunction,
-  type EmulatedFunction,
-  HostBridge,
-  PciBus,
-} from '../src/pci/index.ts';
-import { ROOT } from './harness/c-baseline.ts';
-import type { Question, Work } from './harness/question.ts';
-
-const BDF = 0x20;
-const ENTRIES = 32;
-
-/** A drive with MSI-X, from its dump, on a bus. */
-function drive(): { fn: EmulatedFunction; bridge: HostBridge } {
-  const [{ spec }] = parseDump(readFileSync(`${ROOT}data/dumps/144d-a826.txt`, 'utf8'));
-  const fn = createFunction({ ...spec, bdf: BDF });
-  fn.writeConfig(4, 2, 6);
-  const bus = new PciBus();
-  bus.attach(fn);
-  return { fn, bridge: new HostBridge(bus) };
-}
-
-/** Calls back with 0, 1, 2 … and sums the answers. */
-const loop = (once: (n: number) => number): Work => ({
-  run: (count) => {
-    let sum = 0;
-    for (let n = 0; n < count; n++) sum = (sum + once(n)) | 0;
-    return sum;
-  },
-});
-
-/** Some dword of the header, another each time. */
-const dword = (n: number) => (n & 15) << 2;
-
-function tableAccess(once: (fn: EmulatedFunction, bar: number, at: number, n: number) => number): Work {
-  const { fn } = drive();
-  const { tableBar, tableOffset } = fn.msix!;
-  return loop((n) => once(fn, tableBar, tableOffset + 16 * (n & (ENTRIES - 1)), n));
-}
+import type { Lookup, Question, Work } from './harness/question.ts';
+import { byEcam, byFunction, byPorts, inC as configInC } from './registers/config-pair.ts';
+import { BDF, drive } from './registers/drive.ts';
+import { type EntryAccess, inC, ours, wasmByCall } from './registers/entries.ts';
+import { overQtest } from './registers/qtest.ts';
+import { byV86 } from './registers/v86.ts';
 
 function traced(trace: (offset: number, value: number) => void): Work {
-  const { fn } = drive();
-  return loop((n) => {
-    const value = fn.readConfig(dword(n), 4);
-    trace(dword(n), value);
-    return value;
-  });
+  const fn = drive();
+  return {
+    run: (count) => {
+      let sum = 0;
+      for (let n = 0; n < count; n++) {
+        const at = (n & 15) << 2;
+        const value = fn.readConfig(at, 4);
+        trace(at, value);
+        sum = (sum + value) | 0;
+      }
+      return sum;
+    },
+  };
 }
 
 function tracedByRing(): Work {
@@ -64,6 +34,14 @@ function tracedByObjects(): Work {
   });
 }
 
+const PAIR = 'ports 0xCF8, 0xCFC';
+const ENTRIES = 'MSI-X entries, 64 x 129';
+const entryCase = (access: EntryAccess) => `${ENTRIES}, ${access}`;
+
+const overPair = (caseId: string, other: string) => (get: Lookup) => get(caseId, other) / get('config dword', PAIR);
+const overWasm = (access: EntryAccess) => (get: Lookup) =>
+  get(entryCase(access), 'by the BAR') / get(entryCase(access), 'C as WebAssembly');
+
 export default {
   name: 'registers',
   title: 'Register accesses',
@@ -71,65 +49,65 @@ export default {
   xLabel: '',
   cases: [
     {
-      id: 'config dword read',
+      id: 'config dword',
       agree: true,
       variants: {
-        'by the function': () => {
-          const { fn } = drive();
-          return loop((n) => fn.readConfig(dword(n), 4));
-        },
-        'pair of ports 0xCF8, 0xCFC': () => {
-          const { bridge } = drive();
-          return loop((n) => {
-            bridge.writePort(CONFIG_ADDRESS, 4, (0x80000000 | (BDF << 8) | dword(n)) >>> 0);
-            return bridge.readPort(CONFIG_DATA, 4);
-          });
-        },
-        ECAM: () => {
-          const { bridge } = drive();
-          return loop((n) => bridge.readEcam((BDF << 12) | dword(n), 4).lo);
-        },
+        'by the function': byFunction,
+        [PAIR]: byPorts,
+        ECAM: byEcam,
+        'ports in C': () => configInC('pair'),
+        'ECAM in C': () => configInC('ecam'),
+        'ports in v86': byV86,
       },
     },
-    {
-      id: 'MSI-X entry',
+    { id: 'config dword, a real device', variants: { 'ports of QEMU over qtest': overQtest } },
+    ...(['read 4 bytes', 'read 8 bytes', 'write 4 bytes'] as const).map((access) => ({
+      id: entryCase(access),
+      agree: true,
       variants: {
-        'read 4 bytes': () => tableAccess((fn, bar, at) => fn.readBar(bar, at + 8, 4)),
-        'read 8 bytes, two halves': () =>
-          tableAccess((fn, bar, at) => fn.readBar(bar, at, 4) + fn.readBar(bar, at + 4, 4)),
-        'write 4 bytes': () =>
-          tableAccess((fn, bar, at, n) => {
-            fn.writeBar(bar, at + 8, 4, n);
-            return 0;
-          }),
-        'write all four words': () =>
-          tableAccess((fn, bar, at, n) => {
-            fn.writeBar(bar, at, 4, 0xfee00000);
-            fn.writeBar(bar, at + 4, 4, 0);
-            fn.writeBar(bar, at + 8, 4, n);
-            fn.writeBar(bar, at + 12, 4, 1);
-            return 0;
-          }),
+        'by the BAR': () => ours(access),
+        C: () => inC(access, 'native'),
+        'C as WebAssembly': () => inC(access, 'wasm'),
+        ...(access === 'read 4 bytes' && { 'C as WebAssembly, called each time': wasmByCall }),
       },
-    },
+    })),
     {
-      id: 'config dword read, traced',
+      id: 'config dword, traced',
       agree: true,
       variants: { 'no trace': () => traced(() => {}), ring: tracedByRing, 'object pushed': tracedByObjects },
     },
   ],
   targets: [
     {
-      what: 'MSI-X entry: read of 8 bytes over 4',
+      what: 'pair of ports over the same in C',
+      is: 'at most',
+      limit: 2,
+      value: (get) => 1 / overPair('config dword', 'ports in C')(get),
+    },
+    { what: 'v86 over pair of ports', is: 'at least', limit: 25, value: overPair('config dword', 'ports in v86') },
+    {
+      what: 'QEMU over qtest over pair of ports',
+      is: 'at least',
+      limit: 1000,
+      value: overPair('config dword, a real device', 'ports of QEMU over qtest'),
+    },
+    ...(['read 4 bytes', 'read 8 bytes', 'write 4 bytes'] as const).map((access) => ({
+      what: `MSI-X entry over C as WebAssembly, ${access}`,
+      is: 'at most' as const,
+      limit: 1.5,
+      value: overWasm(access),
+    })),
+    {
+      what: 'MSI-X entry, 8 bytes over 4',
       is: 'at most',
       limit: 1.5,
-      value: (get) => get('MSI-X entry', 'read 8 bytes, two halves') / get('MSI-X entry', 'read 4 bytes'),
+      value: (get) => get(entryCase('read 8 bytes'), 'by the BAR') / get(entryCase('read 4 bytes'), 'by the BAR'),
     },
     {
       what: 'trace ring over no trace, config dword',
       is: 'at most',
       limit: 1.3,
-      value: (get) => get('config dword read, traced', 'ring') / get('config dword read, traced', 'no trace'),
+      value: (get) => get('config dword, traced', 'ring') / get('config dword, traced', 'no trace'),
     },
   ],
 } satisfies Question as Question;

@@ -1,7 +1,11 @@
 /** What one process measures: one way to do one case. */
 export interface Work {
   /** Does `count` operations. The answer is a checksum: that of the other variants, where a case says that they agree. */
-  run(count: number): number;
+  run(count: number): number | Promise<number>;
+  /** It waits for another process, so that what counts is time on the clock: a wait takes none of this one's CPU time. */
+  wallClock?: boolean;
+  /** After the last round. */
+  close?(): Promise<void>;
   /** Figures besides the time, read after the rounds: bytes, milliseconds of a collection … */
   figures?(): Record<string, number>;
 }
@@ -17,7 +21,7 @@ export interface Case {
   /** Left out by `--quick`. */
   slow?: boolean;
   /** Sets a variant up, or says in a few words why that cannot be done here. */
-  variants: Record<string, () => Work | string>;
+  variants: Record<string, () => Work | string | Promise<Work | string>>;
 }
 
 /** Median nanoseconds of one operation, or a figure; NaN if not measured. */

@@ -89,6 +89,10 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
   readonly rootErrors: RootErrors | undefined;
   readonly #bars: (BarSpec | undefined)[] = [];
   readonly #handlers: (BarHandler | undefined)[] = [];
+  /** Where the vector table is, as far as its BAR has room for it: an access inside needs no other check. −1: nowhere. */
+  readonly #tableBar: number = -1;
+  readonly #tableAt: number = 0;
+  readonly #tableBytes: number = 0;
   /** Offsets of the bytes that a reset changes: a few dozen of up to 4096. */
   readonly #resettable: Int32Array;
   readonly #express: number;
@@ -127,6 +131,12 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     if (msi) this.msi = new Msi(this, msi.at);
     const msix = this.#find(0x11);
     if (msix && msix.sizeBytes === 12) this.msix = new Msix(this, msix.at, arena, label, options.vectorTables);
+    const tableBar = this.msix && this.#bars[this.msix.tableBar];
+    if (this.msix && tableBar) {
+      this.#tableBar = tableBar.bar;
+      this.#tableAt = this.msix.tableOffset;
+      this.#tableBytes = Math.min(this.msix.tableBytes, tableBar.sizeBytes - this.#tableAt);
+    }
     const own = this.#ownInterrupt();
     if (this.#hasSlot()) this.slot = new Slot(this, this.#express, own);
     const aer = layout.capabilities.find((c) => c.extended && c.id === 0x0001);
@@ -151,24 +161,15 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
   }
 
   readBar(bar: number, offset: number, width: Width): number {
-    const spec = this.#bars[bar];
-    if (!spec || offset < 0 || offset + width > spec.sizeBytes) return ones(width);
-    const { msix } = this;
-    if (msix && bar === msix.tableBar && inWindow(offset, msix.tableOffset, msix.tableBytes))
-      return msix.readTable(offset - msix.tableOffset, width);
-    if (msix && bar === msix.pbaBar && inWindow(offset, msix.pbaOffset, msix.pbaBytes))
-      return msix.readPba(offset - msix.pbaOffset, width);
-    return this.#handlers[bar]?.read(offset, width) ?? 0;
+    const at = offset - this.#tableAt;
+    if (bar === this.#tableBar && at >= 0 && at + width <= this.#tableBytes) return this.msix!.readTable(at, width);
+    return this.#readBarBeside(bar, offset, width);
   }
 
   writeBar(bar: number, offset: number, width: Width, value: number): void {
-    const spec = this.#bars[bar];
-    if (!spec || offset < 0 || offset + width > spec.sizeBytes) return;
-    const { msix } = this;
-    if (msix && bar === msix.tableBar && inWindow(offset, msix.tableOffset, msix.tableBytes))
-      msix.writeTable(offset - msix.tableOffset, width, value);
-    else if (msix && bar === msix.pbaBar && inWindow(offset, msix.pbaOffset, msix.pbaBytes)) return;
-    else this.#handlers[bar]?.write(offset, width, value);
+    const at = offset - this.#tableAt;
+    if (bar === this.#tableBar && at >= 0 && at + width <= this.#tableBytes) this.msix!.writeTable(at, width, value);
+    else this.#writeBarBeside(bar, offset, width, value);
   }
 
   raise(vector: number): void {
@@ -247,6 +248,29 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
     const { portType } = this.layout.traits;
     const port = portType === PORT_TYPE.rootPort || portType === PORT_TYPE.downstream;
     return port && (this.config.get(this.#express + PCIE.flags, 2) & 0x100) !== 0;
+  }
+
+  /* What is not inside the vector table: apart, so that what is stays short enough to be inlined. */
+
+  #readBarBeside(bar: number, offset: number, width: Width): number {
+    const spec = this.#bars[bar];
+    if (!spec || offset < 0 || offset + width > spec.sizeBytes) return ones(width);
+    const { msix } = this;
+    if (msix && bar === msix.tableBar && inWindow(offset, msix.tableOffset, msix.tableBytes))
+      return msix.readTable(offset - msix.tableOffset, width);
+    if (msix && bar === msix.pbaBar && inWindow(offset, msix.pbaOffset, msix.pbaBytes))
+      return msix.readPba(offset - msix.pbaOffset, width);
+    return this.#handlers[bar]?.read(offset, width) ?? 0;
+  }
+
+  #writeBarBeside(bar: number, offset: number, width: Width, value: number): void {
+    const spec = this.#bars[bar];
+    if (!spec || offset < 0 || offset + width > spec.sizeBytes) return;
+    const { msix } = this;
+    if (msix && bar === msix.tableBar && inWindow(offset, msix.tableOffset, msix.tableBytes))
+      msix.writeTable(offset - msix.tableOffset, width, value);
+    else if (msix && bar === msix.pbaBar && inWindow(offset, msix.pbaOffset, msix.pbaBytes)) return;
+    else this.#handlers[bar]?.write(offset, width, value);
   }
 
   #setHooks(): void {

@@ -121,12 +121,13 @@ export class VectorTables {
     const records = this.#records;
     const { words } = this;
     const base = records[(device << 2) + RECORD.base];
-    const at = 4 * base + dword;
+    const at = (base << 2) + dword;
     const old = words[at];
-    words[at] = (old & ~mask) | (value & mask);
+    const now = (old & ~mask) | (value & mask);
+    words[at] = now;
     const vector = dword >> 2;
     this.#route[base + vector] = 0;
-    if ((dword & 3) !== 3 || (old & 1) === 0 || (words[at] & 1) !== 0) return HELD;
+    if ((dword & 3) !== 3 || (old & 1) === 0 || (now & 1) !== 0) return HELD;
     if (records[(device << 2) + RECORD.open] === 0) return HELD;
     const word = records[(device << 2) + RECORD.pending] + (vector >> 5);
     const bit = 1 << (vector & 31);
