@@ -28,11 +28,11 @@ export interface Access {
   width: number;
   /** Segment << 16 | bus << 8 | devfn; for a hypercall the calling domain. */
   function: number;
-  /** In the region; a raise's vector; nr × 2^32 + cmd of a hypercall. */
+  /** In the region; a raise's vector; nr × 2^32 + cmd of a hypercall; address of a DMA write, here the host's own. */
   offset: number;
-  /** Unsigned 32 bits; for a hypercall the number of argument bytes. */
+  /** Unsigned 32 bits; for a hypercall or a DMA write the number of bytes in `data`. */
   value: number;
-  /** Argument bytes of a hypercall. */
+  /** Argument of a hypercall, bytes of a DMA write. */
   data: Uint8Array | undefined;
 }
 

@@ -29,6 +29,8 @@ export interface Subject<S> {
   readonly label: string;
   /** The functions that accesses name, where the steps are accesses to functions. */
   readonly functions: readonly FunctionSpec[];
+  /** Steps that `begin` has behind it, where inputs do not begin at power-on. */
+  readonly preparation?: readonly S[];
   /** Model and oracle as they were when made. */
   begin(): void;
   /** Present state of model and oracle, for `restore`; later steps do not change it. */

@@ -42,6 +42,8 @@ export class NaiveFunction {
   readonly #afAt: number;
   readonly #vpdAt: number;
   #asserted = false;
+  /** What stands behind the BARs is told of each reset. */
+  onReset: () => void = () => {};
 
   constructor(layout: Layout) {
     this.bits = specBits(layout);
@@ -166,7 +168,19 @@ export class NaiveFunction {
     if (this.#hasMsiPending) for (let i = 0; i < 4; i++) bytes[this.#msiPendingAt + i] = 0;
     this.msix?.reset();
     this.#asserted = false;
+    this.onReset();
     this.settle();
+  }
+
+  /** How the function signals: MSI-X goes before MSI. */
+  get mode(): 'msix' | 'msi' | 'intx' {
+    return this.#msixEnabled ? 'msix' : this.#msiEnabled ? 'msi' : 'intx';
+  }
+
+  /** It may make requests: Bus Master Enable (§7.5.1.1.3), in D0 only (§5.3.1). */
+  get mayTransfer(): boolean {
+    const isAwake = this.#pmAt === 0 || (this.bytes[this.#pmAt + 4] & 3) === 0;
+    return isAwake && (this.bytes[4] & 0x04) !== 0;
   }
 
   get #msixEnabled(): boolean {
@@ -190,13 +204,13 @@ export class NaiveFunction {
   }
 
   /** Vectors granted: no more than offered. PCI Local Bus 3.0 §6.8.1.3. */
-  get #granted(): number {
+  get granted(): number {
     const ctrl = this.bytes[this.#msiAt + 2];
     return 2 ** Math.min((ctrl >> 4) & 7, (ctrl >> 1) & 7, 5);
   }
 
   #signalMsi(vector: number): void {
-    const v = vector % this.#granted;
+    const v = vector % this.granted;
     const masked = this.#hasMsiPending && this.#bit(this.#msiDataAt + 4, v);
     if (masked) this.bytes[this.#msiPendingAt + (v >> 3)] |= 1 << (v & 7);
     else this.#send(this.#msiMessage(v));
@@ -206,7 +220,7 @@ export class NaiveFunction {
   #msiMessage(vector: number): NaiveMessage {
     const low = this.#word(this.#msiDataAt);
     const high = this.bytes[this.#msiAt + 3] & 0x04 ? this.#word(this.#msiDataAt + 2) : 0;
-    const granted = this.#granted;
+    const granted = this.granted;
     return {
       vector,
       addressLo: this.read(this.#msiAt + 4, 4),
@@ -221,7 +235,7 @@ export class NaiveFunction {
     if (this.msix?.anyPending && this.#msixEnabled && !(this.bytes[this.#msixAt + 3] & 0x40))
       for (const message of this.msix.takeReady()) this.#send(message);
     if (this.#hasMsiPending && this.#msiEnabled) {
-      for (let v = 0; v < this.#granted; v++) {
+      for (let v = 0; v < this.granted; v++) {
         if (!this.#bit(this.#msiPendingAt, v) || this.#bit(this.#msiDataAt + 4, v)) continue;
         this.bytes[this.#msiPendingAt + (v >> 3)] &= ~(1 << (v & 7));
         this.#send(this.#msiMessage(v));
@@ -245,10 +259,9 @@ export class NaiveFunction {
     return this.#asserted && !(this.bytes[5] & 0x04) ? 1 : 0;
   }
 
-  /** A message is a memory write, which Bus Master Enable allows (§7.5.1.1.3), in D0 only (§5.3.1). */
+  /** A message is a memory write. */
   #send(message: NaiveMessage): void {
-    const isAwake = this.#pmAt === 0 || (this.bytes[this.#pmAt + 4] & 3) === 0;
-    if (isAwake && this.bytes[4] & 0x04) this.effects.messages.push(message);
+    if (this.mayTransfer) this.effects.messages.push(message);
   }
 
   /** PCI PM 1.2 §3.2.4, §5.4.1: a state that is not offered is not entered; D3hot to D0 resets unless told not to. */

@@ -7,6 +7,7 @@ const TARGETS: Record<string, () => Promise<unknown>> = {
   msi: async () => (await import('./devices.ts')).MSI_TARGET,
   msix: async () => (await import('./devices.ts')).MSIX_TARGET,
   bridge: async () => (await import('./bridge.ts')).BRIDGE_TARGET,
+  'nvme-regs': async () => (await import('./nvme-regs.ts')).NVME_TARGET,
   hypercalls: async () => (await import('./hypercalls.ts')).HYPERCALL_TARGET,
   dump: async () => (await import('./dump.ts')).DUMP_TARGET,
 };

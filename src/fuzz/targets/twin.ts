@@ -31,11 +31,16 @@ export class Twin {
   seenEffects: SeenEffects | undefined;
   telling = false;
 
-  constructor(spec: FunctionSpec, arena: Arena) {
+  /** @param make makes the model, where it is more than a function with registers */
+  constructor(
+    spec: FunctionSpec,
+    arena: Arena,
+    make: (spec: FunctionSpec) => EmulatedFunction = (s) => createFunction(s, { arena }),
+  ) {
     const image = spec.image.slice();
     image[6] &= ~8; // the interrupt status of a dump's moment, which nobody can know
     this.spec = { ...spec, image };
-    this.model = createFunction(this.spec, { arena });
+    this.model = make(this.spec);
     this.oracle = new NaiveFunction(this.model.layout);
   }
 
