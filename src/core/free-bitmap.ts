@@ -48,7 +48,7 @@ export class FreeBitmap {
     this.#store(0, word, now);
     if (this.maxRunLog2 === 0) return;
     this.#updateRuns(word);
-    if (word > 0) this.#updateRuns(word - 1);
+    if (word > 0 && this.#words[word - 1] !== 0) this.#updateRuns(word - 1); // no run begins in a word without a free one
   }
 
   /** All numbers become free. */
@@ -65,8 +65,9 @@ export class FreeBitmap {
     const words = this.#words;
     const tree = this.#tree(runLog2);
     const levels = this.#levels;
+    if (end >= this.size) return this.#highestOfAll(tree);
     let level = 0;
-    let index = Math.min(end, this.size); // of the first bit that is out of the question
+    let index = end; // of the first bit that is out of the question
     for (;;) {
       if (index <= 0) return -1;
       const word = (index - 1) >> 5;
@@ -109,6 +110,19 @@ export class FreeBitmap {
     return index;
   }
 
+  /** From the top down: without a bound there is nothing to climb over. */
+  #highestOfAll(tree: number): number {
+    const words = this.#words;
+    const levels = this.#levels;
+    let index = 0;
+    for (let level = levels.length - 1; level >= 0; level--) {
+      const bits = words[tree + levels[level] + index];
+      if (bits === 0) return -1; // of the top; below, a word that is pointed at has a bit
+      index = (index << 5) | (31 - Math.clz32(bits));
+    }
+    return index;
+  }
+
   /** Where the tree of a run length begins. */
   #tree(runLog2: number): number {
     if (runLog2 < 0 || runLog2 > this.maxRunLog2) throw new UsageError(`runs of 2^${runLog2} are not looked for here`);
@@ -117,14 +131,16 @@ export class FreeBitmap {
 
   /** Computes the words of all run lengths anew: a run of 2^(k+1) is two of 2^k, which may lie in the next word. */
   #updateRuns(word: number): void {
+    const words = this.#words;
     const stride = this.#stride;
-    let low = this.#words[word];
-    let high = word + 1 < (this.size + 31) >> 5 ? this.#words[word + 1] : 0;
-    for (let k = 1; k <= this.maxRunLog2; k++) {
+    let low = words[word];
+    let high = word + 1 < (this.size + 31) >> 5 ? words[word + 1] : 0;
+    for (let k = 1, tree = stride; k <= this.maxRunLog2; k++, tree += stride) {
       const shift = 1 << (k - 1);
       low &= (low >>> shift) | (high << (32 - shift));
       high &= high >>> shift;
-      this.#store(k * stride, word, low);
+      if (words[tree + word] !== low) this.#store(tree, word, low);
+      else if (low === 0) return; // nor are there longer ones, now as before
     }
   }
 
@@ -133,16 +149,17 @@ export class FreeBitmap {
     const words = this.#words;
     const levels = this.#levels;
     const old = words[tree + word];
-    if (old === value) return;
     words[tree + word] = value;
     if ((old === 0) === (value === 0)) return;
+    // up to the top, even where nothing changes any more: a branch that nobody can foretell costs more than a store
     let index = word;
+    let any = value === 0 ? 0 : 1;
     for (let level = 1; level < levels.length; level++) {
       const at = tree + levels[level] + (index >> 5);
-      const before = words[at];
-      const after = value !== 0 ? before | (1 << (index & 31)) : before & ~(1 << (index & 31));
-      words[at] = after;
-      if ((before === 0) === (after === 0)) return;
+      const bit = index & 31;
+      const bits = (words[at] & ~(1 << bit)) | (any << bit);
+      words[at] = bits;
+      any = bits === 0 ? 0 : 1;
       index >>= 5;
     }
   }
