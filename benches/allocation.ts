@@ -46,7 +46,7 @@ class Space {
 
   giveBack(pirq: number): void {
     const d = this.domain;
-    const irq = d.irq[pirq];
+    const irq = d.irqOf(pirq);
     if (irq <= 0) return;
     d.irqPirq[irq] = ABSENT;
     d.setIrq(pirq, 0);
@@ -190,7 +190,7 @@ function plain(filled: Space, nrPirqs: number): Space {
   if (existing) return existing;
   const space = new Space(nrPirqs, PlainPirqSpace);
   for (let pirq = nrPirqs - 1; pirq >= 0; pirq--) {
-    const irq = filled.domain.irq[pirq];
+    const irq = filled.domain.irqOf(pirq);
     if (irq === 0) continue;
     space.domain.makeRecord(pirq);
     space.domain.setIrq(pirq, irq);

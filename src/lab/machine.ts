@@ -121,13 +121,12 @@ export class Machine implements World {
     });
   }
 
-  /** Ports without their numbers: who has one, and what is pending on it; irq records in the order of their list. */
+  /** Ports without their numbers: what is pending on which irq's; irq records in the order of their list. */
   identity(): Int32Array {
     const domain = this.hypervisor.domain(GUEST_DOMAIN);
     const records = this.records.irqs();
-    const words = new Int32Array(domain.records + 7 * records.length);
+    const words = new Int32Array(7 * records.length);
     let at = 0;
-    for (let pirq = 0; pirq < domain.records; pirq++) words[at++] = domain.evtchn[pirq] === 0 ? 0 : 1;
     for (const { irq, type, port, pirq, flags, bdf = -1, entry } of records) {
       words[at++] = irq;
       words[at++] = type;

@@ -102,7 +102,7 @@ export class Watch {
     for (let entry = 0; msix && entry < this.#machine.options.vectors; entry++) {
       const pirq = msix.entryPirq(entry);
       if (pirq >= 0 && pirq < domain.records)
-        text += `${pirq}:${domain.irq[pirq]}:${domain.dpciFlags[pirq]}:${domain.evtchn[pirq]} `;
+        text += `${pirq}:${domain.irqOf(pirq)}:${domain.dpciFlags[pirq]}:${domain.evtchn[pirq]} `;
     }
     return text;
   }

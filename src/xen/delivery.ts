@@ -111,8 +111,8 @@ function toGuests(h: Host, cpu: number, irq: number, vector: number): void {
     if (owes) {
       if (!d.hasRecord(pirq))
         throw new HostFault('wild-pointer', `do_IRQ_guest: domain ${d.id} is a guest of irq ${irq} without a record`);
-      if (!d.masked[pirq]) {
-        d.masked[pirq] = 1;
+      if (!d.isMasked(pirq)) {
+        d.setMasked(pirq, true);
         irqs.inFlight[irq]++;
       }
     }
@@ -198,8 +198,8 @@ export function fireEoiTimers(h: Host): number {
       const pirq = d.irqPirq[irq] === ABSENT ? 0 : d.irqPirq[irq];
       if (!d.hasRecord(pirq))
         throw new HostFault('wild-pointer', `irq_guest_eoi_timer_fn: domain ${d.id} has no record for irq ${irq}`);
-      if (d.masked[pirq]) {
-        d.masked[pirq] = 0;
+      if (d.isMasked(pirq)) {
+        d.setMasked(pirq, false);
         irqs.inFlight[irq]--;
       }
     }

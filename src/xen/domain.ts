@@ -1,4 +1,4 @@
-import { type Arena, FreeBitmap } from '../core/index.ts';
+import { type Arena, FreeBitmap, UsageError } from '../core/index.ts';
 import { type Abi, codec, EVTCHN_2L_PORTS, SHARED_INFO } from './abi/index.ts';
 import { FifoState } from './event-fifo.ts';
 import type { GuestMemory } from './guest-memory.ts';
@@ -75,7 +75,16 @@ const FLAG = {
 } as const;
 
 /**
- * A domain as far as its interrupts go: one typed array per member of its pirq records, the two maps from host and
+ * What a pirq's word says below its irq: it has a record, its interrupt is masked until the guest's EOI, it has an event
+ * channel. Mapping and unmapping touch this one word of a record; columns for each, a cache line apiece, took 1.1 times as
+ * long at 64 k pirqs and 1.4 to 2 times at 256 k (benches/allocation.ts).
+ */
+const HAS = { record: 1, masked: 2, port: 4 } as const;
+const IRQ_SHIFT = 8;
+const MAX_IRQS = 1 << (31 - IRQ_SHIFT);
+
+/**
+ * A domain as far as its interrupts go: a word per pirq and typed arrays for the rest of its records, the two maps from host and
  * emulated irqs to pirqs, what irqs it may use, its event channels and its shared page.
  */
 export class Domain {
@@ -99,11 +108,10 @@ export class Domain {
 
   /** Number of records that can exist: a multi-vector map and a search for a GSI may run beyond nrPirqs. */
   readonly records: number;
-  readonly exists: Int32Array;
-  /** Written by {@link setIrq} only. */
-  readonly irq: Int32Array;
+  /** irq << {@link IRQ_SHIFT} | {@link HAS}; 0 without a record. */
+  readonly #pirqs: Int32Array;
+  /** Written by {@link setPort} only. */
   readonly evtchn: Int32Array;
-  readonly masked: Int32Array;
   /** Written by {@link setEmuirq} only. */
   readonly emuirq: Int32Array;
   /**
@@ -147,6 +155,8 @@ export class Domain {
     config: DomainConfig & { nrPirqs: number; hasPirq: boolean },
   ) {
     const { nrIrqs, gsis } = host;
+    if (nrIrqs > MAX_IRQS)
+      throw new UsageError(`${nrIrqs} host irqs are more than the ${MAX_IRQS} that a record can name`);
     this.slot = slot;
     this.id = config.id;
     this.kind = config.kind;
@@ -164,10 +174,8 @@ export class Domain {
     this.records = Math.max(this.nrPirqs + (config.slack ?? MULTI_MSI_SLACK), gsis);
     const column = (name: string) => arena.int32(this.records, label(name));
     const hvmColumn = (name: string) => arena.int32(this.isHvm ? this.records : 0, label(name));
-    this.exists = column('exists');
-    this.irq = column('irq');
+    this.#pirqs = column('pirqs');
     this.evtchn = column('evtchn');
-    this.masked = column('masked');
     this.emuirq = column('emuirq');
     const searched = Math.max(this.nrPirqs, gsis);
     this.free = new FreeBitmap(arena, searched, label('free'), MULTI_MSI_LOG2);
@@ -197,8 +205,7 @@ export class Domain {
 
   /** The state of a new domain. */
   reset(): void {
-    for (const column of [this.exists, this.irq, this.evtchn, this.masked, this.dpciFlags, this.gvec, this.gflags])
-      column.fill(0);
+    for (const column of [this.#pirqs, this.evtchn, this.dpciFlags, this.gvec, this.gflags]) column.fill(0);
     for (const column of [this.dpciMasked, this.dpciPending, this.dpciScheduled, this.gsiAsserts, this.intxAsserted])
       column.fill(0);
     this.emuirq.fill(IRQ_UNBOUND);
@@ -294,12 +301,22 @@ export class Domain {
 
   /** True if there is a record; all members have their defaults otherwise. */
   hasRecord(pirq: number): boolean {
-    return pirq >= 0 && pirq < this.records && this.exists[pirq] !== 0;
+    return pirq >= 0 && pirq < this.records && (this.#pirqs[pirq] & HAS.record) !== 0;
   }
 
   /** Host irq behind a pirq. common macro domain_pirq_to_irq: 0 without a record. */
   irqOf(pirq: number): number {
-    return this.hasRecord(pirq) ? this.irq[pirq] : 0;
+    return this.hasRecord(pirq) ? this.#pirqs[pirq] >> IRQ_SHIFT : 0;
+  }
+
+  /** An event channel is bound to the pirq. */
+  hasPort(pirq: number): boolean {
+    return (this.#pirqs[pirq] & HAS.port) !== 0;
+  }
+
+  /** The interrupt waits for the guest's EOI. */
+  isMasked(pirq: number): boolean {
+    return (this.#pirqs[pirq] & HAS.masked) !== 0;
   }
 
   emuirqOf(pirq: number): number {
@@ -324,14 +341,26 @@ export class Domain {
 
   /** Makes sure that there is a record. common/domain.c: pirq_get_info */
   makeRecord(pirq: number): void {
-    this.exists[pirq] = 1;
+    this.#pirqs[pirq] |= HAS.record;
     if (pirq < this.recordless.size) this.recordless.set(pirq, false);
   }
 
   /** Sets what a record says of its host irq: 0 none, an irq, −irq (deferred) or {@link PIRQ_ALLOCATED}. */
   setIrq(pirq: number, irq: number): void {
-    this.irq[pirq] = irq;
+    this.#pirqs[pirq] = (this.#pirqs[pirq] & ((1 << IRQ_SHIFT) - 1)) | (irq << IRQ_SHIFT);
     this.#updateFree(pirq);
+  }
+
+  /** Sets the event channel of a record; 0 none. */
+  setPort(pirq: number, port: number): void {
+    this.evtchn[pirq] = port;
+    if (port !== 0) this.#pirqs[pirq] |= HAS.port;
+    else this.#pirqs[pirq] &= ~HAS.port;
+  }
+
+  setMasked(pirq: number, masked: boolean): void {
+    if (masked) this.#pirqs[pirq] |= HAS.masked;
+    else this.#pirqs[pirq] &= ~HAS.masked;
   }
 
   setEmuirq(pirq: number, emuirq: number): void {
@@ -342,12 +371,14 @@ export class Domain {
   /** Neither mapped nor reserved nor deferred nor an emulated irq's. An event channel does not count. */
   #updateFree(pirq: number): void {
     if (pirq >= this.free.size) return;
-    this.free.set(pirq, this.irq[pirq] === 0 && (!this.isHvm || this.emuirq[pirq] === IRQ_UNBOUND));
+    const irq = this.#pirqs[pirq] >> IRQ_SHIFT;
+    this.free.set(pirq, irq === 0 && (!this.isHvm || this.emuirq[pirq] === IRQ_UNBOUND));
   }
 
   /** Takes a record out of the tree, so that all members read as defaults. */
   removeRecord(pirq: number): void {
-    this.exists[pirq] = this.irq[pirq] = this.evtchn[pirq] = this.masked[pirq] = 0;
+    if (this.hasPort(pirq)) this.evtchn[pirq] = 0;
+    this.#pirqs[pirq] = 0;
     if (this.isHvm) this.emuirq[pirq] = IRQ_UNBOUND;
     this.#updateFree(pirq);
     if (pirq < this.recordless.size) this.recordless.set(pirq, true);

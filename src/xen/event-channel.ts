@@ -118,15 +118,15 @@ export function bindIpi(d: Domain, vcpu: number): Bound {
 export function bindPirq(h: Host, d: Domain, pirq: number, flags: number): Bound {
   if (pirq >= d.nrPirqs) return refuse(-ERRNO.EINVAL);
   if (!d.isHvm && !(d.irqOf(pirq) > 0 && d.mayUseIrq(d.irqOf(pirq)))) return refuse(-ERRNO.EPERM);
-  if (d.hasRecord(pirq) && d.evtchn[pirq] !== 0) return refuse(-ERRNO.EEXIST);
+  if (d.hasRecord(pirq) && d.hasPort(pirq)) return refuse(-ERRNO.EEXIST);
   const port = takePort(d);
   if (port < 0) return refuse(port);
   d.makeRecord(pirq);
-  d.evtchn[pirq] = port;
+  d.setPort(pirq, port);
   if (!d.isHvm) {
     const ret = bindGuest(h, d, pirq, (flags & BIND_PIRQ_WILL_SHARE) !== 0);
     if (ret) {
-      d.evtchn[pirq] = 0;
+      d.setPort(pirq, 0);
       cleanupCheck(h, d, pirq);
       d.ports.giveBack(port);
       return refuse(ret);
@@ -175,7 +175,7 @@ function closePirqPort(h: Host, d: Domain, port: number): void {
   if (d.hasRecord(pirq)) {
     if (!d.isHvm) unbindGuest(h, d, pirq);
     if (d.hasRecord(pirq)) {
-      d.evtchn[pirq] = 0;
+      d.setPort(pirq, 0);
       if (!d.isHvm || d.irqOf(pirq) <= 0 || unmapEmuirq(h, d, pirq) < 0) cleanupCheck(h, d, pirq);
     }
   }

@@ -67,11 +67,11 @@ function unbindFromIrq(h: Host, d: Domain, pirq: number, irq: number): void {
   const index = irqs.indexOfGuest(irq, d.slot);
   if (index < 0) throw new HostFault('bug', `__pirq_guest_unbind: domain ${d.id} is no guest of irq ${irq}`);
   irqs.removeGuest(irq, index);
-  if (irqs.ackType[irq] !== ACK.none && d.masked[pirq]) {
-    d.masked[pirq] = 0;
+  if (irqs.ackType[irq] !== ACK.none && d.isMasked(pirq)) {
+    d.setMasked(pirq, false);
     if (--irqs.inFlight[irq] === 0 && irqs.guestCount[irq] !== 0) setEoiReadyEverywhere(h, irq);
   }
-  if (d.masked[pirq]) throw new HostFault('bug', `__pirq_guest_unbind: pirq ${pirq} of domain ${d.id} still masked`);
+  if (d.isMasked(pirq)) throw new HostFault('bug', `__pirq_guest_unbind: pirq ${pirq} of domain ${d.id} still masked`);
   if (irqs.guestCount[irq] !== 0) return;
   if (irqs.inFlight[irq] !== 0) throw new HostFault('bug', `__pirq_guest_unbind: irq ${irq} still in flight`);
   disableIrq(h, irq);
@@ -132,8 +132,8 @@ export function cleanupMapping(h: Host, d: Domain, irq: number, pirq: number): v
 export function guestEoi(h: Host, d: Domain, pirq: number): void {
   const { irqs } = h;
   const irq = d.irqOf(pirq);
-  if (irq <= 0 || !irqs.hasGuests(irq) || !d.masked[pirq]) return;
-  d.masked[pirq] = 0;
+  if (irq <= 0 || !irqs.hasGuests(irq) || !d.isMasked(pirq)) return;
+  d.setMasked(pirq, false);
   if (--irqs.inFlight[irq] !== 0) return;
   irqs.timerArmed[irq] = 0;
   setEoiReadyEverywhere(h, irq);

@@ -53,9 +53,9 @@ export function viewPirqs(d: Domain): PirqView[] {
     if (!d.hasRecord(pirq)) continue;
     views.push({
       pirq,
-      irq: d.irq[pirq],
+      irq: d.irqOf(pirq),
       evtchn: d.evtchn[pirq],
-      masked: d.masked[pirq] !== 0,
+      masked: d.isMasked(pirq),
       emuirq: d.isHvm ? d.emuirq[pirq] : IRQ_UNBOUND,
       dpci: d.dpciFlags[pirq]
         ? {

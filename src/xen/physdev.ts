@@ -115,7 +115,7 @@ export function eoi(h: Host, d: Domain, pirq: number): number {
 /** PHYSDEVOP_IRQ_UNMASK_NOTIFY: EOI of all pirqs whose event channels are not masked. */
 export function eoiAllUnmasked(h: Host, d: Domain): number {
   for (let pirq = 0; pirq < d.records; pirq++)
-    if (d.hasRecord(pirq) && d.masked[pirq] && !isMasked(d, d.evtchn[pirq])) guestEoi(h, d, pirq);
+    if (d.hasRecord(pirq) && d.isMasked(pirq) && !isMasked(d, d.evtchn[pirq])) guestEoi(h, d, pirq);
   return 0;
 }
 

@@ -7,8 +7,8 @@ import type { Host } from './host.ts';
  */
 export function cleanupCheck(h: Host, d: Domain, pirq: number): void {
   if (!d.hasRecord(pirq)) return;
-  if ((d.evtchn[pirq] !== 0) !== h.profile.cleanupInverted) return;
-  if (d.irq[pirq] !== 0) return;
+  if (d.hasPort(pirq) !== h.profile.cleanupInverted) return;
+  if (d.irqOf(pirq) !== 0) return;
   if (d.isHvm && (d.emuirq[pirq] !== IRQ_UNBOUND || d.dpciFlags[pirq] !== 0 || d.dpciScheduled[pirq])) return;
   d.removeRecord(pirq);
 }

@@ -19,7 +19,7 @@ export class PlainPirqSpace {
 
   isFree(pirq: number): boolean {
     const d = this.#domain;
-    return d.exists[pirq] === 0 || (d.irq[pirq] === 0 && (!d.isHvm || d.emuirq[pirq] === IRQ_UNBOUND));
+    return !d.hasRecord(pirq) || (d.irqOf(pirq) === 0 && (!d.isHvm || d.emuirq[pirq] === IRQ_UNBOUND));
   }
 
   find(forGsi: boolean): number {

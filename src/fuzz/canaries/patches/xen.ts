@@ -55,7 +55,7 @@ export const XEN_CANARIES: readonly Canary[] = [
     'hypercalls',
     'xen/event-channel.ts',
     'a pirq can be bound twice',
-    'if (d.hasRecord(pirq) && d.evtchn[pirq] !== 0) return refuse(-ERRNO.EEXIST);',
+    'if (d.hasRecord(pirq) && d.hasPort(pirq)) return refuse(-ERRNO.EEXIST);',
     '',
   ),
   canary(
@@ -76,7 +76,7 @@ export const XEN_CANARIES: readonly Canary[] = [
     'hypercalls',
     'xen/event-channel.ts',
     'close leaves the pirq bound',
-    'd.evtchn[pirq] = 0;\n      if (!d.isHvm || d.irqOf',
+    'd.setPort(pirq, 0);\n      if (!d.isHvm || d.irqOf',
     'if (!d.isHvm || d.irqOf',
   ),
   canary(
