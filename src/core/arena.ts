@@ -14,11 +14,14 @@ export class Arena {
   /** Runs of words that count for identity, [from, to); undefined: all. */
   #identity: [number, number][] | undefined;
   #used = 0;
+  /** The words in use; made once, as making a view takes as long as copying 2 KiB. */
+  #live: Int32Array;
 
   /** @param capacityBytes upper bound of all state together, rounded up to 8 */
   constructor(capacityBytes = 1 << 22) {
     this.#buffer = new ArrayBuffer((capacityBytes + 7) & ~7);
     this.#words = new Int32Array(this.#buffer);
+    this.#live = this.#words.subarray(0, 0);
   }
 
   get usedBytes(): number {
@@ -39,7 +42,8 @@ export class Arena {
   snapshot(into?: Int32Array): Int32Array {
     const words = this.#used >> 2;
     const copy = into && into.length === words ? into : new Int32Array(words);
-    copy.set(this.#words.subarray(0, words));
+    if (this.#live.length !== words) this.#live = this.#words.subarray(0, words);
+    copy.set(this.#live);
     return copy;
   }
 
