@@ -1,7 +1,10 @@
 import { type Arena, UsageError } from '../core/index.ts';
 
-/** Words of a device's record: number of its first vector, how many it has, its {@link OPEN} bit, its first pending word. */
-const RECORD = { base: 0, count: 1, open: 2, pending: 3, words: 4 } as const;
+/**
+ * Words of a device's record: number of its first vector, how many may send (all, or 0 while it is not open), how many it
+ * has, its first pending word.
+ */
+const RECORD = { base: 0, open: 1, count: 2, pending: 3, words: 4 } as const;
 
 /** What {@link VectorTables.raise} answers when no message leaves. */
 export const HELD = -1;
@@ -44,7 +47,7 @@ export class VectorTables {
     const [device, base, pending] = this.#given;
     if (RECORD.words * device >= this.#records.length || 4 * (base + count) > this.words.length)
       throw new UsageError(`vector tables of ${this.words.length / 4} vectors have no room for ${count} more`);
-    this.#records.set([base, count, 0, pending], RECORD.words * device);
+    this.#records.set([base, 0, count, pending], RECORD.words * device);
     this.#given[0] = device + 1;
     this.#given[1] = base + count;
     this.#given[2] = pending + 2 * Math.ceil(count / 64);
@@ -68,7 +71,7 @@ export class VectorTables {
 
   /** Whether a device's MSI-X is enabled and its function mask clear. */
   setOpen(device: number, open: boolean): void {
-    this.#records[RECORD.words * device + RECORD.open] = open ? 1 : 0;
+    this.#records[RECORD.words * device + RECORD.open] = open ? this.count(device) : 0;
   }
 
   isOpen(device: number): boolean {
@@ -82,7 +85,7 @@ export class VectorTables {
   routeOf(device: number, vector: number): number {
     const records = this.#records;
     const at = device << 2;
-    if (vector >= records[at + RECORD.count] || records[at + RECORD.open] === 0) return 0;
+    if (vector >= records[at + RECORD.open]) return 0;
     return this.#route[records[at + RECORD.base] + vector];
   }
 
@@ -106,9 +109,10 @@ export class VectorTables {
   raise(device: number, vector: number): number {
     const records = this.#records;
     const at = device << 2;
-    if (vector >= records[at + RECORD.count]) return HELD;
-    const number = records[at + RECORD.base] + vector;
-    if (records[at + RECORD.open] !== 0 && (this.words[4 * number + 3] & 1) === 0) return number;
+    if (vector < records[at + RECORD.open]) {
+      const number = records[at + RECORD.base] + vector;
+      if ((this.words[4 * number + 3] & 1) === 0) return number;
+    } else if (vector >= records[at + RECORD.count]) return HELD;
     this.pending[records[at + RECORD.pending] + (vector >> 5)] |= 1 << (vector & 31);
     return HELD;
   }
