@@ -41,21 +41,23 @@ export class FreeBitmap {
 
   /** Marks a number free or taken; it may be so already. 0 ≤ number < size. */
   set(number: number, free: boolean): void {
+    const words = this.#words;
     const word = number >> 5;
-    const old = this.#words[word];
-    const now = free ? old | (1 << (number & 31)) : old & ~(1 << (number & 31));
+    const old = words[word];
+    const bit = 1 << (number & 31);
+    const now = free ? old | bit : old & ~bit;
     if (now === old) return;
-    this.#store(0, word, now);
+    store(words, this.#levels, 0, word, now);
     if (this.maxRunLog2 === 0) return;
     this.#updateRuns(word);
-    if (word > 0 && this.#words[word - 1] !== 0) this.#updateRuns(word - 1); // no run begins in a word without a free one
+    if (word > 0 && words[word - 1] !== 0) this.#updateRuns(word - 1); // no run begins in a word without a free one
   }
 
   /** All numbers become free. */
   fill(): void {
     for (let word = (this.size - 1) >> 5; word >= 0; word--) {
       const rest = this.size - 32 * word;
-      this.#store(0, word, rest >= 32 ? -1 : (1 << rest) - 1);
+      store(this.#words, this.#levels, 0, word, rest >= 32 ? -1 : (1 << rest) - 1);
       this.#updateRuns(word);
     }
   }
@@ -132,35 +134,34 @@ export class FreeBitmap {
   /** Computes the words of all run lengths anew: a run of 2^(k+1) is two of 2^k, which may lie in the next word. */
   #updateRuns(word: number): void {
     const words = this.#words;
+    const levels = this.#levels;
     const stride = this.#stride;
+    const { maxRunLog2 } = this;
     let low = words[word];
     let high = word + 1 < (this.size + 31) >> 5 ? words[word + 1] : 0;
-    for (let k = 1, tree = stride; k <= this.maxRunLog2; k++, tree += stride) {
+    for (let k = 1, tree = stride; k <= maxRunLog2; k++, tree += stride) {
       const shift = 1 << (k - 1);
       low &= (low >>> shift) | (high << (32 - shift));
       high &= high >>> shift;
-      if (words[tree + word] !== low) this.#store(tree, word, low);
+      if (words[tree + word] !== low) store(words, levels, tree, word, low);
       else if (low === 0) return; // nor are there longer ones, now as before
     }
   }
+}
 
-  /** Stores a word of a tree's widest level; the levels above hear of it only if it becomes or ceases to be zero. */
-  #store(tree: number, word: number, value: number): void {
-    const words = this.#words;
-    const levels = this.#levels;
-    const old = words[tree + word];
-    words[tree + word] = value;
-    if ((old === 0) === (value === 0)) return;
-    // up to the top, even where nothing changes any more: a branch that nobody can foretell costs more than a store
-    let index = word;
-    let any = value === 0 ? 0 : 1;
-    for (let level = 1; level < levels.length; level++) {
-      const at = tree + levels[level] + (index >> 5);
-      const bit = index & 31;
-      const bits = (words[at] & ~(1 << bit)) | (any << bit);
-      words[at] = bits;
-      any = bits === 0 ? 0 : 1;
-      index >>= 5;
-    }
+/** Stores a word of a tree's widest level; the levels above hear of it only if it becomes or ceases to be zero. */
+function store(words: Int32Array, levels: readonly number[], tree: number, word: number, value: number): void {
+  const old = words[tree + word];
+  words[tree + word] = value;
+  if ((old === 0) === (value === 0)) return;
+  // up to the top, even where nothing changes any more: a branch that nobody can foretell costs more than a store
+  let index = word;
+  let any = value === 0 ? 0 : 1;
+  for (let level = 1; level < levels.length; level++) {
+    const at = tree + levels[level] + (index >> 5);
+    const bits = (words[at] & ~(1 << (index & 31))) | (any << (index & 31));
+    words[at] = bits;
+    any = bits === 0 ? 0 : 1;
+    index >>= 5;
   }
 }
