@@ -70,27 +70,31 @@ export class AccessChannel {
     return this.#queue.length > 0 || this.#pending !== undefined;
   }
 
-  /** Takes the next bytes of the client, cut anywhere. */
+  /** Takes the next bytes of the client, cut anywhere: each record takes effect before the next is looked at. */
   receive(chunk: Uint8Array): void {
     if (this.#closed) return;
     this.#reader.push(chunk);
     let problem: string | undefined;
     try {
-      for (let record = this.#reader.next(); record && !problem; record = this.#reader.next())
+      for (let record = this.#reader.next(); record; record = this.#reader.next()) {
         problem = this.#accept(record);
+        if (problem) break;
+        this.#carryOut(false);
+      }
     } catch (error) {
       if (!(error instanceof DataTooLong)) throw error;
-      // the requests before it are good; it is answered in its turn, and nothing can follow
-      if (!this.#pending) this.#carryOut(true);
-      this.#out.write(answerTo(error.record, STATUS.tooLong));
+      // it is answered in its turn, and nothing can follow, not even the answer to a DMA read
+      this.#abandon();
       problem = error.message;
+      this.#carryOut(true);
+      this.#out.write(answerTo(error.record, STATUS.tooLong));
     }
-    if (!problem) this.resume();
-    else {
+    if (problem) {
+      this.#carryOut(true); // the requests before it are good, unless they wait for memory
       this.#flush();
       this.#closed = true;
       this.#options.fail(problem);
-    }
+    } else this.#flush();
   }
 
   /** Carries out what waits, as far as the client's readiness and memory allow. */
@@ -105,11 +109,16 @@ export class AccessChannel {
    * @returns bytes of a record that did not arrive in full
    */
   finish(): number {
+    this.#abandon();
+    this.resume();
+    return this.#reader.pendingBytes;
+  }
+
+  /** No DMA read will be answered any more. */
+  #abandon(): void {
     this.#finished = true;
     this.#owed.length = 0;
     this.#pending?.journal.abandon();
-    this.resume();
-    return this.#reader.pendingBytes;
   }
 
   /** The client is gone: what it began is finished without its memory, what waits is forgotten. */
@@ -126,6 +135,7 @@ export class AccessChannel {
   /** @returns what is wrong if the conversation cannot go on */
   #accept(record: AccessRecord): string | undefined {
     if (record.kind === (KIND.dmaRead | ANSWER)) {
+      if (this.#owed.length === 0) this.#carryOut(true); // what it answers may wait for the client to read
       const entry = this.#owed.shift();
       if (!entry) return 'a DMA read answer that nobody asked for';
       const data = record.status === STATUS.ok ? record.data! : new Uint8Array(0);

@@ -2,7 +2,14 @@ import type { Canary } from './canary.ts';
 import { CONFIG_CANARIES } from './patches/config.ts';
 import { MSI_CANARIES } from './patches/msi.ts';
 import { NVME_CANARIES } from './patches/nvme.ts';
+import { SOCKET_CANARIES } from './patches/socket.ts';
 import { XEN_CANARIES } from './patches/xen.ts';
 
 /** Mistakes that somebody made or might make, in any layer. */
-export const CANARIES: readonly Canary[] = [...CONFIG_CANARIES, ...MSI_CANARIES, ...XEN_CANARIES, ...NVME_CANARIES];
+export const CANARIES: readonly Canary[] = [
+  ...CONFIG_CANARIES,
+  ...MSI_CANARIES,
+  ...XEN_CANARIES,
+  ...NVME_CANARIES,
+  ...SOCKET_CANARIES,
+];

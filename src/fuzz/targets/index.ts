@@ -9,6 +9,7 @@ const TARGETS: Record<string, () => Promise<unknown>> = {
   bridge: async () => (await import('./bridge.ts')).BRIDGE_TARGET,
   'nvme-regs': async () => (await import('./nvme-regs.ts')).NVME_TARGET,
   hypercalls: async () => (await import('./hypercalls.ts')).HYPERCALL_TARGET,
+  socket: async () => (await import('./socket.ts')).SOCKET_TARGET,
   dump: async () => (await import('./dump.ts')).DUMP_TARGET,
 };
 
