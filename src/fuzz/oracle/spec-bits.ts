@@ -1,5 +1,6 @@
 import { type AccessKind, fieldMask, readLe } from '../../core/index.ts';
 import type { BarSpec, Layout } from '../../pci/index.ts';
+import { expressLinkRows, extendedRows, type Row } from './spec-capabilities.ts';
 
 /**
  * What each bit of a configuration space does, one byte of flags a bit. Written a second time, from the specifications
@@ -21,16 +22,6 @@ export interface SpecBits {
   readonly capabilities: ReadonlyMap<number, number>;
 }
 
-interface Row {
-  at: number;
-  width: number;
-  rw?: number;
-  w1c?: number;
-  reset?: number;
-  sticky?: number;
-  keptByFlr?: number;
-}
-
 /** PCI Local Bus 3.0 §6.2, PCIe 5.0 §7.5.1.1 and §7.5.1.2; type 1: PCI-to-PCI Bridge 1.2 §3.2, PCIe 5.0 §7.5.1.3. */
 function headerRows(image: Uint8Array): Row[] {
   const rows: Row[] = [
@@ -46,9 +37,22 @@ function headerRows(image: Uint8Array): Row[] {
     { at: 0x3d, width: 1 },
   ];
   const type = image[0x0e] & 0x7f;
-  if (type === 0) rows.push({ at: 0x28, width: 8 }, { at: 0x38, width: 4 }, { at: 0x3e, width: 2 });
+  // what is no BAR stays as it is; the rows of those that are come after these
+  if (type === 0)
+    rows.push({ at: 0x10, width: 24 }, { at: 0x28, width: 12 }, { at: 0x38, width: 4 }, { at: 0x3e, width: 2 });
   if (type !== 1) return rows;
+  // the low four bits of a base say how wide its window's addresses are; a prefetchable window of zeros is none
+  const prefetch = readLe(image, 0x24, 4);
+  const wide = (prefetch & 15) === 1 ? 0xffffffff : 0;
+  const io32 = (image[0x1c] & 15) === 1 ? 0xffff : 0;
   rows.push(
+    { at: 0x10, width: 8 },
+    { at: 0x24, width: 4, rw: prefetch === 0 ? 0 : 0xfff0fff0 },
+    { at: 0x28, width: 4, rw: wide },
+    { at: 0x2c, width: 4, rw: wide },
+    { at: 0x30, width: 2, rw: io32 },
+    { at: 0x32, width: 2, rw: io32 },
+    { at: 0x38, width: 4 },
     { at: 0x18, width: 4, rw: 0x00ffffff },
     { at: 0x1c, width: 2, rw: 0xf0f0 },
     { at: 0x1e, width: 2, w1c: 0xf900 },
@@ -147,7 +151,7 @@ export function specBits(layout: Layout): SpecBits {
     volatile: bytes(),
   };
   const put = (into: Uint8Array, at: number, width: number, value: number) => {
-    for (let i = 0; i < width && at + i < size; i++) into[at + i] = value >>> (8 * i);
+    for (let i = 0; i < width && at + i < size; i++) into[at + i] = i < 4 ? value >>> (8 * i) : 0;
   };
   const row = (r: Row) => {
     put(bits.rw, r.at, r.width, r.rw ?? 0);
@@ -155,7 +159,7 @@ export function specBits(layout: Layout): SpecBits {
     put(bits.sticky, r.at, r.width, r.sticky ?? 0);
     put(bits.keptByFlr, r.at, r.width, r.keptByFlr ?? 0);
     const changes = (r.rw ?? 0) | (r.w1c ?? 0);
-    for (let i = 0; i < r.width && r.at + i < size; i++)
+    for (let i = 0; i < Math.min(r.width, 4) && r.at + i < size; i++)
       bits.reset[r.at + i] =
         (image[r.at + i] & ~(changes >>> (8 * i))) | (((r.reset ?? 0) >>> (8 * i)) & (changes >>> (8 * i)));
   };
@@ -183,7 +187,9 @@ export function specBits(layout: Layout): SpecBits {
   const [pm, msi, express, msix] = [1, 5, 0x10, 0x11].map((id) => capabilities.get(id));
   if (pm) for (const r of pmRows(image, pm)) row(r);
   if (msi) for (const r of msiRows(image, msi)) row(r);
-  if (express) for (const r of expressRows(image, express)) row(r);
+  const port = express ? (image[express + 2] >> 4) & 15 : -1;
+  if (express) for (const r of [...expressRows(image, express), ...expressLinkRows(image, express)]) row(r);
+  for (const r of extendedRows(image, port)) row(r);
   if (msix) for (const r of msixRows(msix)) row(r);
   return { size, image, ...bits, capabilities };
 }

@@ -47,10 +47,16 @@ export function valueFor(prng: Prng, spot: Spot, present: number): number {
 /** The access's place and width: mostly the register's own, else shifted, wider or narrower. */
 export function placeFor(prng: Prng, spot: Spot, limit: number): { offset: number; width: number } {
   const r = prng.below(8);
+  if (r === 6 && prng.below(8) === 0) return atEdge(prng, limit);
   if (r < 5) return { offset: spot.at, width: spot.width };
   const width = prng.pick(WIDTHS);
   if (r === 5) return { offset: spot.at + prng.below(spot.width), width };
   return { offset: Math.max(0, Math.min(limit - 1, spot.at + prng.below(8) - 4)), width };
+}
+
+/** Around the end of the space, and where conventional space ends. */
+function atEdge(prng: Prng, limit: number): { offset: number; width: number } {
+  return { offset: (prng.below(2) ? limit : 256) - 5 + prng.below(7), width: prng.pick(WIDTHS) };
 }
 
 export const WIDTHS = [1, 2, 4] as const;
