@@ -17,9 +17,9 @@ export class Arena {
   /** The words in use; made once, as making a view takes as long as copying 2 KiB. */
   #live: Int32Array;
 
-  /** @param capacityBytes upper bound of all state together, rounded up to 8 */
+  /** @param capacityBytes upper bound of all state together, rounded up to 8; more than 4 GiB are possible */
   constructor(capacityBytes = 1 << 22) {
-    this.#buffer = new ArrayBuffer((capacityBytes + 7) & ~7);
+    this.#buffer = new ArrayBuffer(roundUp(capacityBytes));
     this.#words = new Int32Array(this.#buffer);
     this.#live = this.#words.subarray(0, 0);
   }
@@ -40,7 +40,7 @@ export class Arena {
 
   /** A copy of all state; pass the previous one as `into` to re-use its memory. */
   snapshot(into?: Int32Array): Int32Array {
-    const words = this.#used >> 2;
+    const words = this.#used / 4;
     const copy = into && into.length === words ? into : new Int32Array(words);
     if (this.#live.length !== words) this.#live = this.#words.subarray(0, words);
     copy.set(this.#live);
@@ -49,7 +49,7 @@ export class Arena {
 
   /** @throws UsageError if the snapshot was taken from an arena of another shape */
   restore(snapshot: Int32Array): void {
-    if (snapshot.length !== this.#used >> 2)
+    if (snapshot.length !== this.#used / 4)
       throw new UsageError(`snapshot of ${snapshot.length * 4} bytes does not fit a machine of ${this.#used} bytes`);
     this.#words.set(snapshot);
   }
@@ -63,8 +63,8 @@ export class Arena {
     const runs: [number, number][] = [];
     for (const [i, { at, label }] of this.#labels.entries()) {
       if (isName(label)) continue;
-      const from = at >> 2;
-      const to = (this.#labels[i + 1]?.at ?? this.#used) >> 2;
+      const from = at / 4;
+      const to = (this.#labels[i + 1]?.at ?? this.#used) / 4;
       const last = runs.at(-1);
       if (last && last[1] === from) last[1] = to;
       else if (from < to) runs.push([from, to]);
@@ -81,7 +81,7 @@ export class Arena {
     into[1] = 0x85a308d3 | 0;
     into[2] = 0x13198a2e;
     into[3] = 0x03707344;
-    for (const [from, to] of this.#identity ?? [[0, this.#used >> 2]]) mixWords(into, this.#words, from, to);
+    for (const [from, to] of this.#identity ?? [[0, this.#used / 4]]) mixWords(into, this.#words, from, to);
     if (extra) mixWords(into, extra, 0, extra.length);
     finishMix(into);
   }
@@ -110,7 +110,7 @@ export class Arena {
 
   #take(sizeBytes: number, label: string): number {
     const at = this.#used;
-    const end = at + ((sizeBytes + 7) & ~7);
+    const end = at + roundUp(sizeBytes);
     if (end > this.#buffer.byteLength)
       throw new UsageError(
         `state of ${end} bytes (at "${label}") exceeds the arena's ${this.#buffer.byteLength}; give it a larger capacity`,
@@ -119,6 +119,11 @@ export class Arena {
     this.#used = end;
     return at;
   }
+}
+
+/** To a multiple of 8. An arena may be larger than 2 GiB, so that byte counts are no int32. */
+function roundUp(bytes: number): number {
+  return Math.ceil(bytes / 8) * 8;
 }
 
 /**

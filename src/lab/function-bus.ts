@@ -3,7 +3,7 @@ import type { BarSpec, EmulatedFunction } from '../pci/index.ts';
 import type { HostRegion } from '../xen/device-model/index.ts';
 import type { HostBus } from '../xen/host-bus.ts';
 
-/** Where the host's firmware starts to place memory BARs. */
+/** Where the host's firmware starts to place memory BARs unless told otherwise. */
 const FIRST_BAR_ADDRESS = 0xf000_0000;
 const MEMORY_DECODE = 2;
 
@@ -16,7 +16,14 @@ export interface HostSlot {
 /** The host's PCI bus: functions, their memory BARs placed one after another and decoding, as firmware leaves them. */
 export class FunctionBus implements HostBus {
   readonly slots: HostSlot[] = [];
-  #nextAddress = FIRST_BAR_ADDRESS;
+  readonly #bySbdf = new Map<number, HostSlot>();
+  /** Memory BARs by ascending address, as they are placed. */
+  readonly #windows: { slot: HostSlot; region: HostRegion }[] = [];
+  #nextAddress: number;
+
+  constructor(firstBarAddress = FIRST_BAR_ADDRESS) {
+    this.#nextAddress = firstBarAddress;
+  }
 
   add(fn: EmulatedFunction, bars: readonly BarSpec[]): HostSlot {
     if (this.isPresent(fn.bdf)) throw new UsageError(`two functions at ${fn.name}'s place`);
@@ -24,6 +31,8 @@ export class FunctionBus implements HostBus {
     fn.writeConfig(0x04, 2, fn.readConfig(0x04, 2) | MEMORY_DECODE);
     const slot = { fn, regions };
     this.slots.push(slot);
+    this.#bySbdf.set(fn.bdf, slot);
+    for (const region of regions) if (region.base > 0) this.#windows.push({ slot, region });
     return slot;
   }
 
@@ -60,14 +69,17 @@ export class FunctionBus implements HostBus {
   }
 
   #slot(sbdf: number): HostSlot | undefined {
-    return this.slots.find((slot) => slot.fn.bdf === sbdf);
+    return this.#bySbdf.get(sbdf);
   }
 
   #decode(address: number): { slot: HostSlot; region: HostRegion } | undefined {
-    for (const slot of this.slots)
-      for (const region of slot.regions)
-        if (region.base > 0 && address >= region.base && address < region.base + region.sizeBytes)
-          return { slot, region };
-    return undefined;
+    let low = 0;
+    for (let high = this.#windows.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (this.#windows[middle].region.base <= address) low = middle + 1;
+      else high = middle;
+    }
+    const window = this.#windows[low - 1];
+    return window && address < window.region.base + window.region.sizeBytes ? window : undefined;
   }
 }

@@ -59,7 +59,7 @@ export function runHost(h: Host): void {
   const { softirqs, domains } = h;
   for (let idle = false; !idle; ) {
     idle = true;
-    for (let cpu = 0; cpu < h.size.cpus; cpu++)
+    for (let cpu = h.apics.requested(); cpu >= 0; cpu = h.apics.requested(cpu + 1))
       for (let vector = h.apics.accept(cpu); vector >= 0; vector = h.apics.accept(cpu)) {
         takeInterrupt(h, cpu, vector);
         idle = false;
@@ -103,7 +103,7 @@ function toGuests(h: Host, cpu: number, irq: number, vector: number): void {
   const owes = irqs.ackType[irq] !== ACK.none;
   if (irqs.ackType[irq] === ACK.eoi) {
     h.eoi.push(cpu, irq, vector);
-    irqs.eoiCpus[irq] |= 1 << cpu;
+    irqs.eoiCpus[irq] |= 1 << (cpu & 31);
   }
   for (let i = 0; i < irqs.guestCount[irq]; i++) {
     const d = h.domains[irqs.guest(irq, i)];

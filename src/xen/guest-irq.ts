@@ -142,10 +142,11 @@ export function guestEoi(h: Host, d: Domain, pirq: number): void {
 /** On every CPU that owes an EOI for the irq: mark it ready and pay what can be paid. arch/x86/irq.c: set_eoi_ready */
 export function setEoiReadyEverywhere(h: Host, irq: number): void {
   const { irqs, eoi } = h;
-  for (let cpu = 0; cpu < h.size.cpus; cpu++) {
-    if (!(irqs.eoiCpus[irq] & (1 << cpu))) continue;
+  const owing = irqs.eoiCpus[irq];
+  for (let cpu = 0; owing !== 0 && cpu < h.size.cpus; cpu++) {
+    if (!(owing & (1 << (cpu & 31)))) continue;
     if (irqs.hasGuests(irq) && irqs.inFlight[irq] === 0) {
-      irqs.eoiCpus[irq] &= ~(1 << cpu);
+      irqs.eoiCpus[irq] &= ~(1 << (cpu & 31));
       eoi.markReady(cpu, irq);
     }
     flushReadyEoi(h, cpu);

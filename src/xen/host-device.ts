@@ -31,8 +31,12 @@ export class DeviceTable {
   /** First and last message descriptor in order of creation, NO_MSI if there is none. */
   readonly firstMsi: Int32Array;
   readonly lastMsi: Int32Array;
+  /** Plain MSI groups in that list. */
+  readonly msiGroups: Int32Array;
   /** Device index of the physical function + 1 for a virtual function, else 0. */
   readonly physfn: Int32Array;
+  /** Where a device was found last, by sbdf: a guess that {@link find} checks. */
+  readonly #seen = new Map<number, number>();
 
   constructor(arena: Arena, capacity: number) {
     this.capacity = capacity;
@@ -50,14 +54,24 @@ export class DeviceTable {
     this.tablePage = float64(arena, capacity, 'xen.device.tablePage');
     this.firstMsi = column('firstMsi').fill(-1);
     this.lastMsi = column('lastMsi').fill(-1);
+    this.msiGroups = column('msiGroups');
     this.physfn = column('physfn');
   }
 
   /** Index of a device, optionally only if `owner` owns it. */
   find(sbdf: number, owner?: number): number {
+    const dev = this.#locate(sbdf | 0);
+    return dev === NO_DEVICE || owner === undefined || this.owner[dev] === owner ? dev : NO_DEVICE;
+  }
+
+  #locate(sbdf: number): number {
+    const seen = this.#seen.get(sbdf);
+    if (seen !== undefined && this.known[seen] && this.sbdf[seen] === sbdf) return seen;
     for (let dev = 0; dev < this.capacity; dev++)
-      if (this.known[dev] && this.sbdf[dev] === (sbdf | 0))
-        return owner === undefined || this.owner[dev] === owner ? dev : NO_DEVICE;
+      if (this.known[dev] && this.sbdf[dev] === sbdf) {
+        this.#seen.set(sbdf, dev);
+        return dev;
+      }
     return NO_DEVICE;
   }
 
@@ -74,7 +88,7 @@ export class DeviceTable {
   remove(dev: number): void {
     this.known[dev] = this.sbdf[dev] = this.msiPos[dev] = this.msixPos[dev] = 0;
     this.msiVectors[dev] = this.msixEntries[dev] = this.hostMaskAll[dev] = this.guestMaskAll[dev] = 0;
-    this.usedEntries[dev] = this.tablePage[dev] = this.physfn[dev] = 0;
+    this.usedEntries[dev] = this.tablePage[dev] = this.physfn[dev] = this.msiGroups[dev] = 0;
     this.owner[dev] = NO_DOMAIN;
     this.firstMsi[dev] = this.lastMsi[dev] = -1;
   }

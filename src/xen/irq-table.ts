@@ -44,7 +44,7 @@ export class IrqTable {
   readonly inFlight: Int32Array;
   readonly shareable: Int32Array;
   readonly ackType: Int32Array;
-  /** Bit per CPU that still owes an EOI. */
+  /** Bit (CPU modulo 32) for each CPU that still owes an EOI; which of those that share a bit, its EOI stack tells. */
   readonly eoiCpus: Int32Array;
   readonly timerArmed: Int32Array;
   /** Domain slots, `maxGuests` per irq, in the order of binding. */

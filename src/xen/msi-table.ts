@@ -1,4 +1,4 @@
-import type { Arena } from '../core/index.ts';
+import { type Arena, FreeBitmap } from '../core/index.ts';
 import { type DeviceTable, float64 } from './host-device.ts';
 import { NO_MSI } from './irq-table.ts';
 
@@ -33,12 +33,13 @@ export class MsiTable {
   /** The next descriptor group of the device, and the one before. */
   readonly next: Int32Array;
   readonly prev: Int32Array;
-  readonly #taken: Int32Array;
+  readonly #free: FreeBitmap;
 
   constructor(arena: Arena, capacity: number) {
     this.capacity = capacity;
     const column = (name: string) => arena.int32(capacity, `xen.msi.${name}`);
-    this.#taken = column('taken');
+    this.#free = new FreeBitmap(arena, capacity, 'xen.msi.free');
+    this.#free.fill();
     this.type = column('type');
     this.dev = column('dev');
     this.irq = column('irq');
@@ -60,23 +61,31 @@ export class MsiTable {
 
   /** The lowest run of `count` free descriptors, initialised; NO_MSI if there is none. */
   allocate(count: number): number {
-    for (let from = 0, run = 0; from < this.capacity; from++) {
-      run = this.#taken[from] ? 0 : run + 1;
-      if (run < count) continue;
-      const first = from - count + 1;
-      for (let i = first; i <= from; i++) {
-        this.#taken[i] = 1;
-        this.irq[i] = -1;
-        this.next[i] = this.prev[i] = NO_MSI;
-      }
-      return first;
+    const first = this.#findRun(count);
+    if (first === NO_MSI) return NO_MSI;
+    for (let i = first; i < first + count; i++) {
+      this.#free.set(i, false);
+      this.irq[i] = -1;
+      this.next[i] = this.prev[i] = NO_MSI;
+    }
+    return first;
+  }
+
+  /** The lowest run of any length, which need not be a power of two as those that a bitmap knows. */
+  #findRun(count: number): number {
+    let first = this.#free.lowest();
+    while (first >= 0) {
+      let end = first + 1;
+      while (end < first + count && this.#free.isFree(end)) end++;
+      if (end === first + count) return first;
+      first = this.#free.lowest(end);
     }
     return NO_MSI;
   }
 
   free(first: number, count: number): void {
+    for (let i = first; i < first + count; i++) this.#free.set(i, true);
     for (const column of [
-      this.#taken,
       this.type,
       this.dev,
       this.irq,
@@ -107,6 +116,7 @@ export class MsiTable {
     if (last === NO_MSI) devices.firstMsi[dev] = msi;
     else this.next[last] = msi;
     devices.lastMsi[dev] = msi;
+    if (this.type[msi] === MSI_TYPE.msi) devices.msiGroups[dev]++;
   }
 
   unlink(devices: DeviceTable, msi: number): void {
@@ -116,10 +126,12 @@ export class MsiTable {
     else next[prev[msi]] = next[msi];
     if (next[msi] === NO_MSI) devices.lastMsi[dev] = prev[msi];
     else prev[next[msi]] = prev[msi];
+    if (this.type[msi] === MSI_TYPE.msi) devices.msiGroups[dev]--;
   }
 
   /** The first group of a type on a device, optionally of one irq. arch/x86/msi.c: find_msi_entry */
   find(devices: DeviceTable, dev: number, type: number, irq = -1): number {
+    if (type === MSI_TYPE.msi && devices.msiGroups[dev] === 0) return NO_MSI;
     for (let msi = devices.firstMsi[dev]; msi !== NO_MSI; msi = this.next[msi])
       if (this.type[msi] === type && (irq === -1 || this.irq[msi] === irq)) return msi;
     return NO_MSI;

@@ -184,7 +184,10 @@ function enableMsix(h: Host, caller: Domain, dev: number, info: MsiInfo): Enable
   const { msis, devices } = h;
   if (!devices.msixEntries[dev]) return failed(-ERRNO.ENODEV);
   if (info.entry >>> 0 >= devices.msixEntries[dev]) return failed(-ERRNO.EINVAL);
-  if (msis.find(devices, dev, MSI_TYPE.msix, info.irq) !== NO_MSI) return failed(-ERRNO.EEXIST);
+  // Xen walks the device's list for the irq; the irq itself leads to the same descriptor
+  const present = h.irqs.msi[info.irq];
+  if (present !== NO_MSI && msis.dev[present] === dev && msis.type[present] === MSI_TYPE.msix)
+    return failed(-ERRNO.EEXIST);
   const other = msis.find(devices, dev, MSI_TYPE.msi);
   if (other !== NO_MSI) disablePlainMsi(h, other);
   return initMsix(h, caller, dev, info);
