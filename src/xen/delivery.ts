@@ -10,6 +10,8 @@ import { remappedMsi } from './msi-message.ts';
 import { deliverVirtual } from './virtual-apic.ts';
 
 const PHYSICAL_BROADCAST = 0xff;
+/** A flat logical id has eight bits. */
+const FLAT_CPUS = 8;
 
 /**
  * A device's message arrives at the host: through the remapper if it is on, then at the local APICs that it names.
@@ -21,7 +23,7 @@ export function deliverMessage(h: Host, addressLo: number, addressHi: number, da
     return false;
   }
   if (h.intremap) {
-    const msi = remappedMsi(h, addressLo, data);
+    const msi = remappedMsi(h, addressLo, addressHi, data);
     const vector = h.msis.messageData[msi] & 0xff;
     h.apics.request(h.irqs.cpu[h.msis.irq[msi]] ?? 0, vector);
   } else requestTargets(h, (addressLo >>> 12) & 0xff, (addressLo & 4) !== 0, deliveryMode(data) === 1, data & 0xff);
@@ -33,14 +35,15 @@ const deliveryMode = (data: number) => (data >>> 8) & 7;
 
 /** True for a write that the host takes as an interrupt: fixed or lowest priority, and known to the remapper if it is on. */
 function acceptsMessage(h: Host, addressLo: number, addressHi: number, data: number): boolean {
-  if (addressHi !== 0 || addressLo >>> 20 !== 0xfee) return false;
-  return h.intremap ? remappedMsi(h, addressLo, data) >= 0 : deliveryMode(data) <= 1;
+  if (addressLo >>> 20 !== 0xfee) return false;
+  if (h.intremap) return remappedMsi(h, addressLo, addressHi, data) >= 0;
+  return addressHi === 0 && deliveryMode(data) <= 1;
 }
 
 /** Requests the vector at the local APICs that a destination names, or at the first of them. */
 function requestTargets(h: Host, dest: number, logical: boolean, one: boolean, vector: number): void {
   for (let cpu = 0; cpu < h.size.cpus; cpu++) {
-    if (logical ? !(dest & (1 << cpu)) : dest !== cpu && dest !== PHYSICAL_BROADCAST) continue;
+    if (logical ? cpu >= FLAT_CPUS || !(dest & (1 << cpu)) : dest !== cpu && dest !== PHYSICAL_BROADCAST) continue;
     h.apics.request(cpu, vector);
     if (one) return;
   }

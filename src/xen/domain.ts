@@ -1,5 +1,5 @@
 import { type Arena, FreeBitmap, UsageError } from '../core/index.ts';
-import { type Abi, codec, EVTCHN_2L_PORTS, SHARED_INFO } from './abi/index.ts';
+import { type Abi, codec, EVTCHN_2L_PORTS, EVTCHN_FIFO, SHARED_INFO } from './abi/index.ts';
 import { FifoState } from './event-fifo.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import { PortTable } from './port-table.ts';
@@ -151,7 +151,7 @@ export class Domain {
   constructor(
     arena: Arena,
     slot: number,
-    host: { nrIrqs: number; gsis: number },
+    host: { nrIrqs: number; gsis: number; profile?: { limits: { eventLinkBits: number } } },
     config: DomainConfig & { nrPirqs: number; hasPirq: boolean },
   ) {
     const { nrIrqs, gsis } = host;
@@ -196,8 +196,12 @@ export class Domain {
     this.logicalIds = arena.bytes(this.isHvm ? this.vcpus : 0, label('logicalIds'));
     this.virqPort = arena.int32(24 * this.vcpus, label('virqPort'));
     const maxPort = config.maxPort ?? 1023;
-    this.ports = new PortTable(arena, config.id, maxPort, EVTCHN_2L_PORTS[this.abi], this.vcpus, config.fifo);
-    this.fifo = config.fifo ? new FifoState(arena, config.id, this.ports.state.length, this.vcpus) : undefined;
+    const eventLinkBits = host.profile?.limits.eventLinkBits ?? EVTCHN_FIFO.linkBits;
+    const fifoPorts = config.fifo ? 2 ** eventLinkBits : 0;
+    this.ports = new PortTable(arena, config.id, maxPort, EVTCHN_2L_PORTS[this.abi], this.vcpus, fifoPorts);
+    this.fifo = config.fifo
+      ? new FifoState(arena, config.id, this.ports.state.length, this.vcpus, eventLinkBits)
+      : undefined;
     this.sharedInfo = arena.bytes(codec(SHARED_INFO, this.abi).size, label('sharedInfo'));
     this.#flags = arena.int32(8, label('flags'));
     this.reset();

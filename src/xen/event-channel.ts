@@ -13,7 +13,7 @@ import { ECS } from './port-table.ts';
 /** A new port, or −errno. common/event_channel.c: get_free_port */
 function takePort(d: Domain): number {
   if (d.dying) return -ERRNO.EINVAL;
-  const limit = d.fifo?.enabled ? EVTCHN_FIFO.maxPorts : d.ports.abiLimit;
+  const limit = d.fifo?.enabled ? d.ports.fifoLimit : d.ports.abiLimit;
   const port = d.ports.take(limit, (p) => isBusy(d, p));
   if (port >= 0) d.ports.priority[port] = EVTCHN_FIFO.priorityDefault;
   return port < 0 ? -ERRNO.ENOSPC : port;

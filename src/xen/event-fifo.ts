@@ -7,10 +7,8 @@ import { memoryOf } from './guest-memory.ts';
 const PAGE = 4096;
 const WORDS_PER_PAGE = PAGE / 4;
 const PRIORITIES = EVTCHN_FIFO.priorityMin + 1;
-const ARRAY_PAGES = EVTCHN_FIFO.maxPorts / WORDS_PER_PAGE;
 const [CONTROL_BLOCK_SIZE] = EVTCHN_FIFO_CONTROL_BLOCK.size;
 const HEADS = EVTCHN_FIFO_CONTROL_BLOCK.fields.head[1];
-const LINK_MASK = (1 << EVTCHN_FIFO.linkBits) - 1;
 
 const PENDING_BIT = 1 << EVTCHN_FIFO.pending;
 const MASKED_BIT = 1 << EVTCHN_FIFO.masked;
@@ -30,8 +28,12 @@ export class FifoState {
   readonly saved: Int32Array;
   readonly last: Int32Array;
 
-  constructor(arena: Arena, domid: number, ports: number, vcpus: number) {
-    const pages = Math.min(ARRAY_PAGES, Math.ceil(ports / WORDS_PER_PAGE));
+  /** Bits of a link, which bound the ports; 17 in every release. */
+  readonly linkBits: number;
+
+  constructor(arena: Arena, domid: number, ports: number, vcpus: number, linkBits: number) {
+    this.linkBits = linkBits;
+    const pages = Math.ceil(Math.min(2 ** linkBits, ports) / WORDS_PER_PAGE);
     this.#array = arena.int32(2 + pages, `xen.dom${domid}.fifo.array`);
     this.#vcpus = arena.int32((2 + PRIORITIES) * vcpus, `xen.dom${domid}.fifo.vcpus`);
     this.saved = arena.int32(ports, `xen.dom${domid}.fifo.saved`);
@@ -133,7 +135,7 @@ export function expandArray(d: Domain, gfn: bigint, raise: (port: number) => voi
   if (!d.fifo?.enabled) return -ERRNO.EOPNOTSUPP;
   const from = d.fifo.ports;
   const frame = writableFrame(d, gfn);
-  if (from >= EVTCHN_FIFO.maxPorts) return -ERRNO.ENOSPC;
+  if (from >= d.ports.fifoLimit) return -ERRNO.ENOSPC;
   if (frame < 0) return -ERRNO.EINVAL;
   if (!d.fifo.addPage(frame)) return -ERRNO.ENOSPC;
   for (let port = from; port < Math.min(d.fifo.ports, d.ports.validPorts); port++) if (d.fifo.saved[port]) raise(port);
@@ -171,7 +173,7 @@ export function setPendingFifo(d: Domain, fifo: FifoState, port: number, vcpu: n
   if (fifo.tail(oldVcpu, oldPriority) === port) fifo.setTail(oldVcpu, oldPriority, 0);
   fifo.last[port] = (vcpu << 8) | priority;
   const tail = fifo.tail(vcpu, priority);
-  const linked = tail !== 0 && link(d, fifo.wordOf(tail), port);
+  const linked = tail !== 0 && link(d, fifo, tail, port);
   if (!linked) writeWord(d, control + HEADS + 4 * priority, port);
   fifo.setTail(vcpu, priority, port);
   if (linked) return PENDING.set;
@@ -181,10 +183,11 @@ export function setPendingFifo(d: Domain, fifo: FifoState, port: number, vcpu: n
 }
 
 /** Appends to a queue whose tail is still linked; false if the queue is empty. evtchn_fifo_set_link */
-function link(d: Domain, tailAt: number, port: number): boolean {
+function link(d: Domain, fifo: FifoState, tail: number, port: number): boolean {
+  const tailAt = fifo.wordOf(tail);
   const word = readWord(d, tailAt);
   if (!(word & LINKED_BIT)) return false;
-  writeWord(d, tailAt, (word & ~(BUSY_BIT | LINK_MASK)) | port);
+  writeWord(d, tailAt, (word & ~(BUSY_BIT | ((1 << fifo.linkBits) - 1))) | port);
   return true;
 }
 

@@ -41,7 +41,9 @@ export function dpciWork(slot: number, pirq: number): number {
 export const dpciSlot = (work: number) => Math.floor(work / PIRQS);
 export const dpciPirq = (work: number) => work % PIRQS;
 /** More than any domain has. */
-const PIRQS = 0x100000;
+const PIRQS = 0x1000000;
+/** What the model's tables are made for. */
+const MAX_IRQS = 1 << 24;
 
 /** Everything of one machine that the parts of the hypervisor share. */
 export class Host {
@@ -81,8 +83,8 @@ export class Host {
     this.gsis = this.size.gsis;
     this.nrIrqs = hostIrqs(profile, this.size);
     requireRange('gsis', this.gsis, 16, 32768);
-    requireRange('cpus', this.size.cpus, 1, 32);
-    requireRange('nrIrqs', this.nrIrqs, this.gsis, 1 << 20);
+    requireRange('cpus', this.size.cpus, 1, profile.limits.cpus);
+    requireRange('nrIrqs', this.nrIrqs, this.gsis, MAX_IRQS);
     this.levelFrom = options.levelFrom ?? 16;
     this.intremap = options.intremap ?? false;
     this.irqBalance = options.irqBalance ?? true;

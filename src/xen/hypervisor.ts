@@ -275,7 +275,7 @@ export class Hypervisor {
 const CASCADE_IRQ = 2;
 /** What fits the tables: a byte per guest of an irq, and the bound of the pass-through queue. */
 const MAX_DOMAINS = 255;
-const MAX_PIRQS = 0xfffff;
+const MAX_PIRQS = 0xffffff;
 const LAST_LEGACY_EVTCHNOP = 9;
 const REMAP_FAILS = 0;
 const HOST_DEAD = 1;

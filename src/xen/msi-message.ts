@@ -11,6 +11,7 @@ const LOWEST_PRIORITY = 0x100;
 /** VT-d remappable format: bit 4 of the address; sub-handle valid: bit 3. VT-d specification §5.1.2.2 */
 const REMAPPABLE = 0x10;
 const SUBHANDLE_VALID = 0x8;
+const HANDLE_BITS = 16;
 
 /** Address bits 12–19 for a CPU, or for any CPU that the irq's vector is taken on (−1). */
 function destination(h: Host, cpu: number, vectorCpu: number): number {
@@ -30,7 +31,8 @@ export function fillMessage(h: Host, msi: number, irq: number): void {
     msis.messageLo[msi] = msis.messageData[msi] = 0;
     return;
   }
-  const dest = destination(h, irqs.target[irq], irqs.cpu[irq]) << 12;
+  // beyond eight bits only a remapping entry can name the CPU, which takes it from the irq
+  const dest = (destination(h, irqs.target[irq], irqs.cpu[irq]) & 0xff) << 12;
   msis.messageLo[msi] = BASE | dest | (h.flat ? LOGICAL | LOWEST_PRIORITY_HINT : 0);
   msis.messageData[msi] = ASSERT | (h.flat ? LOWEST_PRIORITY : 0) | vector;
 }
@@ -46,7 +48,8 @@ export function deviceMessage(h: Host, msi: number): MsiMessage {
     };
   const handle = msis.type[msi] === MSI_TYPE.msi ? msi - msis.entry[msi] : msi;
   const index = ((handle & 0x7fff) << 5) | ((handle >>> 15) << 2);
-  return { addressLo: (BASE | index | REMAPPABLE | SUBHANDLE_VALID) >>> 0, addressHi: 0, data: msi - handle };
+  const addressLo = (BASE | index | REMAPPABLE | SUBHANDLE_VALID) >>> 0;
+  return { addressLo, addressHi: handle >>> HANDLE_BITS, data: msi - handle };
 }
 
 /**
@@ -58,6 +61,7 @@ export function writeMessage(h: Host, msi: number, force: boolean): number {
   const entry = msis.entry[msi];
   if (h.intremap) {
     if (h.state[0] && --h.state[0] === 0) return -ERRNO.EIO;
+    if (msi >= h.profile.limits.remappingEntries) return -ERRNO.EFAULT;
     msis.remapped[msi] = 1;
     if (!force && h.profile.skipsUnforcedMessage) return 0;
   }
@@ -80,8 +84,12 @@ export function writeMessage(h: Host, msi: number, force: boolean): number {
 }
 
 /** The descriptor that a message in remappable format refers to, or −1 if the remapper blocks it. */
-export function remappedMsi(h: Host, addressLo: number, data: number): number {
+export function remappedMsi(h: Host, addressLo: number, addressHi: number, data: number): number {
   const handle = ((addressLo >>> 5) & 0x7fff) | (((addressLo >>> 2) & 1) << 15);
-  const msi = handle + (addressLo & SUBHANDLE_VALID ? data & 0xffff : 0);
-  return addressLo & REMAPPABLE && msi < h.msis.capacity && h.msis.remapped[msi] ? msi : -1;
+  const msi = addressHi * 2 ** HANDLE_BITS + handle + (addressLo & SUBHANDLE_VALID ? data & 0xffff : 0);
+  const { remappingEntries } = h.profile.limits;
+  if (!(addressLo & REMAPPABLE) || msi >= Math.min(h.msis.capacity, remappingEntries)) return -1;
+  // where 16 bits are enough for all entries, the upper half of the address must be 0
+  if (addressHi !== 0 && remappingEntries <= 2 ** HANDLE_BITS) return -1;
+  return h.msis.remapped[msi] ? msi : -1;
 }

@@ -1,5 +1,4 @@
 import { type Arena, FreeBitmap } from '../core/index.ts';
-import { EVTCHN_FIFO } from './abi/index.ts';
 
 /** Internal states of an event channel. include/xen/sched.h: ECS_* */
 export const ECS = { free: 0, reserved: 1, unbound: 2, interdomain: 3, pirq: 4, virq: 5, ipi: 6 } as const;
@@ -13,6 +12,8 @@ export class PortTable {
   readonly maxPort: number;
   /** Number of ports with two levels. */
   readonly abiLimit: number;
+  /** Number of ports with FIFO event channels; 0 if the domain cannot have them. */
+  readonly fifoLimit: number;
   readonly state: Int32Array;
   /** The vCPU that is notified. */
   readonly vcpu: Int32Array;
@@ -30,11 +31,11 @@ export class PortTable {
   /** Ports that exist; then the number of those in use. */
   readonly #counts: Int32Array;
 
-  constructor(arena: Arena, domid: number, maxPort: number, abiLimit: number, vcpus: number, fifo = false) {
+  constructor(arena: Arena, domid: number, maxPort: number, abiLimit: number, vcpus: number, fifoLimit = 0) {
     this.maxPort = maxPort;
     this.abiLimit = abiLimit;
-    const capacity =
-      Math.ceil(Math.min(maxPort + 1, fifo ? EVTCHN_FIFO.maxPorts : abiLimit) / PORTS_PER_BUCKET) * PORTS_PER_BUCKET;
+    this.fifoLimit = fifoLimit;
+    const capacity = Math.ceil(Math.min(maxPort + 1, fifoLimit || abiLimit) / PORTS_PER_BUCKET) * PORTS_PER_BUCKET;
     const column = (name: string, length = capacity) => arena.int32(length, `xen.dom${domid}.port.${name}`);
     this.state = column('state');
     this.vcpu = column('vcpu');

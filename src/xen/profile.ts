@@ -1,4 +1,5 @@
 import { UsageError } from '../core/index.ts';
+import { LIFTED_LIMITS, RELEASE_LIMITS, type XenLimits } from './limits.ts';
 
 /** How vectors are laid out and which are never handed out. arch/x86/include/asm/irq-vectors.h, irq.c: init_irq_data */
 export interface VectorLayout {
@@ -65,6 +66,7 @@ export interface XenProfile {
   pciDeviceReset: boolean;
   /** Where a pirq for an MSI is looked for first. Xen: top-down; the other way is a laboratory switch. */
   allocationDirection: 'top-down' | 'bottom-up';
+  limits: XenLimits;
 }
 
 /** Where each switch comes from; paths are below xen/ in Xen's tree. */
@@ -103,6 +105,7 @@ export const SWITCH_SOURCES: Record<Exclude<keyof XenProfile, 'name'>, string> =
   quarantine: 'drivers/passthrough/pci.c: deassign_device; XSA-302 (4.13)',
   pciDeviceReset: 'drivers/pci/physdev.c: PHYSDEVOP_pci_device_reset (4.20)',
   allocationDirection: 'arch/x86/irq.c: get_free_pirq scans downwards in every release',
+  limits: 'limits.ts names the source of each',
 };
 
 const V4_22: XenProfile = {
@@ -141,6 +144,7 @@ const V4_22: XenProfile = {
   quarantine: true,
   pciDeviceReset: true,
   allocationDirection: 'top-down',
+  limits: RELEASE_LIMITS,
 };
 
 const V4_19: XenProfile = {
@@ -212,18 +216,29 @@ const V4_4: XenProfile = {
   injectMsi: 'silent',
 };
 
-const PROFILES = new Map([V4_4, V4_8, V4_17_0, V4_17, V4_19, V4_22].map((p) => [p.name, p]));
+const RELEASES = [V4_4, V4_8, V4_17_0, V4_17, V4_19, V4_22];
 
+/** No release: 4.22 with its limits lifted, and with pirqs offered to HVM domains as up to 4.17. */
+const UNBOUNDED: XenProfile = {
+  ...V4_22,
+  name: 'xen-unbounded',
+  hvmPirqsByDefault: true,
+  limits: LIFTED_LIMITS,
+};
+
+const PROFILES = new Map([...RELEASES, UNBOUNDED].map((p) => [p.name, p]));
+
+/** The releases; `xen-unbounded` is known besides. */
 export function xenProfileNames(): string[] {
-  return [...PROFILES.keys()];
+  return RELEASES.map((p) => p.name);
 }
 
 /**
- * A release by name, optionally with switches changed.
+ * A release, or `xen-unbounded`, by name, optionally with switches changed.
  * @throws UsageError naming the known profiles
  */
 export function getXenProfile(name: string, changes: Partial<XenProfile> = {}): XenProfile {
   const profile = PROFILES.get(name);
-  if (!profile) throw new UsageError(`unknown Xen profile "${name}"; known: ${xenProfileNames().join(', ')}`);
+  if (!profile) throw new UsageError(`unknown Xen profile "${name}"; known: ${[...PROFILES.keys()].join(', ')}`);
   return { ...profile, ...changes };
 }

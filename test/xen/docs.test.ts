@@ -2,14 +2,14 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { type Abi, ALL_STRUCTS, fieldSize, offsetOf, sizeOf } from '../../src/xen/abi/index.ts';
-import { getXenProfile, SWITCH_SOURCES, xenProfileNames } from '../../src/xen/index.ts';
+import { getXenProfile, LIMIT_SOURCES, SWITCH_SOURCES, xenProfileNames } from '../../src/xen/index.ts';
 
 const path = (name: string) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url));
 
 /** Rewritten by UPDATE_DOCS=1. */
-function checkGenerated(name: string, generated: string): void {
+function checkGenerated(name: string, generated: string, part = 'generated'): void {
   const text = readFileSync(path(name), 'utf8');
-  const [start, end] = ['<!-- generated -->\n', '<!-- end of generated -->'];
+  const [start, end] = [`<!-- ${part} -->\n`, `<!-- end of ${part} -->`];
   const at = text.indexOf(start) + start.length;
   const wanted = text.slice(0, at) + generated + text.slice(text.indexOf(end));
   if (process.env.UPDATE_DOCS) writeFileSync(path(name), wanted);
@@ -31,6 +31,17 @@ test('docs/xen-profiles.md lists every switch of every release', () => {
   });
   const head = `| switch | ${names.join(' | ')} | source |\n|${' --- |'.repeat(names.length + 2)}\n`;
   checkGenerated('xen-profiles.md', `${head}${rows.join('\n')}\n`);
+});
+
+test('docs/xen-profiles.md lists every limit that xen-unbounded lifts', () => {
+  const lifted = getXenProfile('xen-unbounded').limits;
+  const real = getXenProfile('xen-4.22').limits;
+  const rows = Object.entries(LIMIT_SOURCES).map(([key, source]) => {
+    const k = key as keyof typeof lifted;
+    return `| \`${key}\` | ${real[k]} | ${lifted[k]} | ${source} |`;
+  });
+  const head = '| limit | releases | xen-unbounded | source |\n| --- | --- | --- | --- |\n';
+  checkGenerated('xen-profiles.md', `${head}${rows.join('\n')}\n`, 'limits');
 });
 
 test('docs/hypercalls.md lists every structure', () => {

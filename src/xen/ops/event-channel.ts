@@ -8,7 +8,6 @@ import {
   EVTCHN_BIND_VIRQ,
   EVTCHN_CLOSE,
   EVTCHN_EXPAND_ARRAY,
-  EVTCHN_FIFO,
   EVTCHN_INIT_CONTROL,
   EVTCHN_RESET,
   EVTCHN_SEND,
@@ -97,7 +96,7 @@ export function eventChannelOp(h: Host, d: Domain, cmd: number, arg: Argument): 
       const a = read(d, EVTCHN_INIT_CONTROL, arg);
       if (!a) return -ERRNO.EFAULT;
       const ret = initControl(d, a.value.vcpu, a.value.control_gfn, a.value.offset);
-      return ret || write(a, arg, { link_bits: EVTCHN_FIFO.linkBits });
+      return ret || write(a, arg, { link_bits: d.fifo!.linkBits });
     }
     case EVTCHNOP.expandArray: {
       const a = read(d, EVTCHN_EXPAND_ARRAY, arg);

@@ -1,0 +1,35 @@
+/** Numbers that bound how many interrupts there can be, where a release or the hardware fixes them. */
+export interface XenLimits {
+  /** Physical CPUs that the hypervisor can be built for. */
+  cpus: number;
+  /** Entries of the IOMMU's interrupt remapping table. */
+  remappingEntries: number;
+  /** Bits of a port in a FIFO event word: a domain has 2^this event channels at most. */
+  eventLinkBits: number;
+  /** vCPUs of an HVM domain. */
+  hvmVcpus: number;
+}
+
+/** Where each number comes from; paths are below xen/ in Xen's tree. */
+export const LIMIT_SOURCES: Record<keyof XenLimits, string> = {
+  cpus: 'arch/Kconfig: NR_CPUS, range 1 to 4095 (4.17); 16383 in newer trees',
+  remappingEntries:
+    'drivers/passthrough/vtd/iommu.h: IREMAP_ENTRY_NR 2^16, VT-d §5.1.2.2; intremap.c: msi_msg_to_remap_entry, -EFAULT beyond',
+  eventLinkBits: 'include/public/event_channel.h: EVTCHN_FIFO_LINK_BITS 17',
+  hvmVcpus: 'include/public/hvm/hvm_info_table.h: HVM_MAX_VCPUS 128',
+};
+
+/** Of every release. */
+export const RELEASE_LIMITS: XenLimits = { cpus: 4095, remappingEntries: 1 << 16, eventLinkBits: 17, hvmVcpus: 128 };
+
+/**
+ * Deviation: the numbers of the profile `xen-unbounded`. What depends on their width grows with them: the index of a
+ * remapping entry goes on in the upper half of a message's address, and a link takes more bits of an event word, of which
+ * the ABI leaves those below 28 unused.
+ */
+export const LIFTED_LIMITS: XenLimits = {
+  cpus: 1 << 16,
+  remappingEntries: 1 << 24,
+  eventLinkBits: 24,
+  hvmVcpus: 1 << 12,
+};
