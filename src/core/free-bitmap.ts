@@ -23,16 +23,15 @@ export class FreeBitmap {
     if (maxRunLog2 < 0 || maxRunLog2 > MAX_RUN_LOG2) throw new UsageError(`no index of runs of 2^${maxRunLog2}`);
     this.size = size;
     this.maxRunLog2 = maxRunLog2;
-    const levels: number[] = [];
-    let stride = 0;
-    for (let words = Math.max(1, (size + 31) >> 5); ; words = (words + 31) >> 5) {
-      levels.push(stride);
-      stride += words;
-      if (words === 1) break;
-    }
+    const { levels, stride } = shapeOf(size);
     this.#levels = levels;
     this.#stride = stride;
     this.#words = arena.int32(stride * (maxRunLog2 + 1), label);
+  }
+
+  /** Bytes of an arena that one for single numbers takes. */
+  static sizeBytes(size: number): number {
+    return 4 * ((shapeOf(size).stride + 1) & ~1);
   }
 
   isFree(number: number): boolean {
@@ -163,5 +162,16 @@ function store(words: Int32Array, levels: readonly number[], tree: number, word:
     words[at] = bits;
     any = bits === 0 ? 0 : 1;
     index >>= 5;
+  }
+}
+
+/** Where the levels of a tree begin, and its words. */
+function shapeOf(size: number): { levels: number[]; stride: number } {
+  const levels: number[] = [];
+  let stride = 0;
+  for (let words = Math.max(1, (size + 31) >> 5); ; words = (words + 31) >> 5) {
+    levels.push(stride);
+    stride += words;
+    if (words === 1) return { levels, stride };
   }
 }

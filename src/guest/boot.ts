@@ -1,6 +1,8 @@
+import { UsageError } from '../core/index.ts';
 import type { Task } from './access.ts';
 import { type EnumerateOptions, enumerate } from './enumerate.ts';
 import { maskAllEvents } from './event-bits.ts';
+import { startFifo } from './event-fifo.ts';
 import type { Guest } from './guest.ts';
 import { mapGsi } from './hypercalls.ts';
 import { startup } from './irq.ts';
@@ -28,7 +30,10 @@ export interface BootOptions extends EnumerateOptions {
 /** Boots the guest as far as interrupts go: events masked, functions enumerated, GSIs registered. Answers the bdfs. */
 export function* boot(guest: Guest, options: BootOptions = {}): Task<number[]> {
   const usesXen = guest.profile.msiBackend === 'xen-hvm';
-  if (usesXen) yield* maskAllEvents(guest, options.ports ?? 256);
+  if (guest.fifo) {
+    const rc = yield* startFifo(guest.fifo);
+    if (rc < 0) throw new UsageError(`the guest's kernel wants FIFO event channels, the hypervisor says ${rc}`);
+  } else if (usesXen) yield* maskAllEvents(guest, options.ports ?? 256);
   const bdfs = yield* enumerate(options);
   for (const gsi of options.gsis ?? []) if (usesXen) yield* registerGsi(guest, gsi);
   return bdfs;

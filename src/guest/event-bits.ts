@@ -1,10 +1,13 @@
 import { offsetOf, SHARED_INFO, sizeOf, VCPU_INFO } from '../xen/abi/index.ts';
 import type { Task } from './access.ts';
+import { clearEventFifo, maskEventFifo, unmaskEventFifo } from './event-fifo.ts';
 import type { Guest } from './guest.ts';
 import { unmaskPort } from './hypercalls.ts';
 import { load, store, update } from './ops.ts';
 
 /**
+ * Events of a port, by FIFO event channels where the kernel uses them, else by two levels.
+ *
  * The 2-level event channel bitmaps in shared_info, as a 64-bit guest on vCPU 0 uses them: a pending and a mask bit a
  * port, a selector bit for each 64 ports. 32 bits are accessed at a time. Linux drivers/xen/events/events_2l.c
  */
@@ -20,10 +23,12 @@ const wordOf = (port: number) => (port >>> 5) * 4;
 const bitOf = (port: number) => (1 << (port & 31)) >>> 0;
 
 export function* clearEvent(guest: Guest, port: number): Task<void> {
+  if (guest.fifo) return yield* clearEventFifo(guest.fifo, port);
   yield* update(guest.sharedInfo + PENDING + wordOf(port), bitOf(port), 0);
 }
 
 export function* maskEvent(guest: Guest, port: number): Task<void> {
+  if (guest.fifo) return yield* maskEventFifo(guest.fifo, port);
   yield* update(guest.sharedInfo + MASK + wordOf(port), 0, bitOf(port));
 }
 
@@ -32,6 +37,7 @@ export function* maskEvent(guest: Guest, port: number): Task<void> {
  * the bit is set again and the hypercall does both.
  */
 export function* unmaskEvent(guest: Guest, port: number): Task<void> {
+  if (guest.fifo) return yield* unmaskEventFifo(guest.fifo, port);
   const mask = guest.sharedInfo + MASK + wordOf(port);
   yield* update(mask, bitOf(port), 0);
   if (!((yield* load(guest.sharedInfo + PENDING + wordOf(port))) & bitOf(port))) return;

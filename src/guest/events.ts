@@ -1,6 +1,7 @@
 import type { Task } from './access.ts';
 import { handleNvmeIrq } from './drivers/nvme-queue.ts';
 import { activePorts, takeSelector, takeUpcall } from './event-bits.ts';
+import { handleEventsFifo } from './event-fifo.ts';
 import type { Guest } from './guest.ts';
 import { eoiPirq } from './irq.ts';
 import { IRQ_FLAG } from './irq-list.ts';
@@ -12,14 +13,19 @@ const MAX_ROUNDS = 64;
 /**
  * What a vCPU does when the hypervisor signals it: takes the selector, and every active port's irq in turn. Run by the
  * runner, to its end, when `evtchn_upcall_pending` of vCPU 0 is set. Linux drivers/xen/events/events_base.c
- * xen_evtchn_do_upcall, events_2l.c evtchn_2l_handle_events.
+ * xen_evtchn_do_upcall, events_2l.c evtchn_2l_handle_events, events_fifo.c.
  *
- * Deviation: always begins at the lowest port; Linux goes on where it stopped the last time.
+ * Deviation: with two levels, always begins at the lowest port; Linux goes on where it stopped the last time.
  */
 export function* handleUpcall(guest: Guest): Task<void> {
   for (let round = 0; round < MAX_ROUNDS && (yield* takeUpcall(guest)); round++)
-    for (const word of yield* takeSelector(guest))
-      for (const port of yield* activePorts(guest, word)) yield* handlePort(guest, port);
+    if (guest.fifo) yield* handleEventsFifo(guest.fifo, (port) => handlePort(guest, port));
+    else yield* handleEvents2l(guest);
+}
+
+function* handleEvents2l(guest: Guest): Task<void> {
+  for (const word of yield* takeSelector(guest))
+    for (const port of yield* activePorts(guest, word)) yield* handlePort(guest, port);
 }
 
 function* handlePort(guest: Guest, port: number): Task<void> {

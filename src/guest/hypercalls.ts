@@ -4,6 +4,8 @@ import {
   DOMID_SELF,
   EVTCHN_BIND_PIRQ,
   EVTCHN_CLOSE,
+  EVTCHN_EXPAND_ARRAY,
+  EVTCHN_INIT_CONTROL,
   EVTCHN_UNMASK,
   EVTCHNOP,
   HYPERCALL,
@@ -68,4 +70,16 @@ export function* closePort(port: number): Task<number> {
 export function* unmaskPort(port: number): Task<number> {
   const bytes = codec(EVTCHN_UNMASK).encode({ port });
   return (yield* hypercall(HYPERCALL.eventChannelOp, EVTCHNOP.unmask, bytes)).ret;
+}
+
+/** EVTCHNOP_init_control for a control block at the beginning of frame `gfn`. */
+export function* initControl(gfn: number, vcpu: number): Task<number> {
+  const bytes = codec(EVTCHN_INIT_CONTROL).encode({ control_gfn: BigInt(gfn), offset: 0, vcpu });
+  return (yield* hypercall(HYPERCALL.eventChannelOp, EVTCHNOP.initControl, bytes)).ret;
+}
+
+/** EVTCHNOP_expand_array by the page in frame `gfn`. */
+export function* expandArray(gfn: number): Task<number> {
+  const bytes = codec(EVTCHN_EXPAND_ARRAY).encode({ array_gfn: BigInt(gfn) });
+  return (yield* hypercall(HYPERCALL.eventChannelOp, EVTCHNOP.expandArray, bytes)).ret;
 }

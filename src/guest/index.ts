@@ -4,7 +4,7 @@ export * from './drivers/nvme-layout.ts';
 export { type BarWindow, type EnumerateOptions, enumerate } from './enumerate.ts';
 export { SHARED_INFO_BYTES } from './event-bits.ts';
 export { handleIdtVector, handleUpcall, runHandlers } from './events.ts';
-export type { Guest } from './guest.ts';
+export type { FifoMemory, Guest } from './guest.ts';
 export { IRQ_FLAG, IRQ_TYPE } from './irq-list.ts';
 export {
   CONTROLLER_STATE,

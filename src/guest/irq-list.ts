@@ -1,4 +1,4 @@
-import { type Arena, UsageError } from '../core/index.ts';
+import { type Arena, FreeBitmap, UsageError } from '../core/index.ts';
 import { ENOSPC } from './errno.ts';
 import { Table } from './table.ts';
 
@@ -34,9 +34,12 @@ export class IrqList {
   readonly #portIrq: Int32Array;
   /** Irq + 1 by pirq, never cleared: what 2.6.37 kept (rule R0). */
   readonly #pirqIrq: Int32Array;
+  /** Irqs whose type is `free`. */
+  readonly #free: FreeBitmap;
 
   static sizeBytes({ gsis, messages, ports, pirqs }: IrqShape): number {
-    return ((gsis + messages) * (IRQ.length + 1) + 1 + ports + pirqs) * 4 + 64;
+    const bitmap = FreeBitmap.sizeBytes(gsis + messages);
+    return ((gsis + messages) * (IRQ.length + 1) + 1 + ports + pirqs) * 4 + bitmap + 64;
   }
 
   constructor(shape: IrqShape, arena: Arena) {
@@ -46,6 +49,8 @@ export class IrqList {
     this.#order = arena.int32(1 + irqs, 'kernel irq list');
     this.#portIrq = arena.int32(shape.ports, 'kernel irq by port');
     this.#pirqIrq = arena.int32(shape.pirqs, 'kernel irq by pirq, never cleared');
+    this.#free = new FreeBitmap(arena, irqs, 'kernel irqs free');
+    this.#free.fill();
   }
 
   /** Irqs in list order. */
@@ -55,15 +60,13 @@ export class IrqList {
 
   /** The lowest free irq above the GSIs, for entry `entry` of the function in row `device`; or −ENOSPC. */
   allocate(device: number, entry: number, pirq: number, type: number): number {
-    for (let irq = this.#shape.gsis; irq < this.table.rows; irq++) {
-      if (this.table.get(irq, 'type') !== IRQ_TYPE.free) continue;
-      this.#add(irq, type, pirq, 0);
-      this.table.set(irq, 'device', device + 1);
-      this.table.set(irq, 'entry', entry);
-      if (type === IRQ_TYPE.apic) this.table.set(irq, 'idtVector', this.#freeIdtVector());
-      return irq;
-    }
-    return -ENOSPC;
+    const irq = this.#free.lowest(this.#shape.gsis);
+    if (irq < 0) return -ENOSPC;
+    this.#add(irq, type, pirq, 0);
+    this.table.set(irq, 'device', device + 1);
+    this.table.set(irq, 'entry', entry);
+    if (type === IRQ_TYPE.apic) this.table.set(irq, 'idtVector', this.#freeIdtVector());
+    return irq;
   }
 
   /** The irq of a GSI, which has its number; or −ENOSPC. */
@@ -75,11 +78,12 @@ export class IrqList {
 
   free(irq: number): 0 {
     const count = this.#order[0];
-    const at = this.#order.indexOf(irq, 1);
-    if (at < 1 || at > count) return 0;
+    const at = this.#order.lastIndexOf(irq, count); // the youngest go first as a rule
+    if (at < 1) return 0;
     this.#order.copyWithin(at, at + 1, count + 1);
     this.#order[count] = 0;
     this.#order[0] = count - 1;
+    this.#free.set(irq, true);
     return this.table.clear(irq);
   }
 
@@ -116,6 +120,7 @@ export class IrqList {
 
   #add(irq: number, type: number, pirq: number, flags: number): void {
     this.table.set(irq, 'type', type);
+    this.#free.set(irq, type === IRQ_TYPE.free);
     this.table.set(irq, 'pirq', pirq);
     this.table.set(irq, 'flags', flags);
     this.#order[++this.#order[0]] = irq;

@@ -18,6 +18,8 @@ export interface KernelShape {
   ports?: number;
   /** pirqs that the persistent map of rule R0 covers; default 256. */
   pirqs?: number;
+  /** The kernel uses FIFO event channels; default false. */
+  fifo?: boolean;
 }
 
 /** What a function's interrupts are: its pin, or messages. */
@@ -52,7 +54,24 @@ const DEVICE = [
 ] as const;
 const VECTOR = ['irq', 'ctrl', 'addressLo', 'addressHi', 'data'] as const;
 const CONTROLLER = ['state', 'missed', 'stride', 'ioDepth', 'ioQueues'] as const;
-const QUEUE = ['irq', 'sq', 'cq', 'depth', 'tail', 'head', 'phase', 'busy', 'status', 'result', 'flags'] as const;
+/** `sqFrame`, `cqFrame`: where the queues are, in pages. `next`: the row + 1 of the next handler on the same irq. */
+const QUEUE = [
+  'irq',
+  'next',
+  'sqFrame',
+  'cqFrame',
+  'depth',
+  'tail',
+  'head',
+  'phase',
+  'busy',
+  'status',
+  'result',
+  'flags',
+] as const;
+/** What FIFO event channels keep: a row a priority, and the number of array pages in the first. */
+const FIFO = ['head', 'pages'] as const;
+const FIFO_QUEUES = 16;
 
 export interface IrqRecord {
   irq: number;
@@ -80,23 +99,36 @@ export class KernelRecords {
   readonly #vector: Table<(typeof VECTOR)[number]>;
   readonly #controller: Table<(typeof CONTROLLER)[number]>;
   readonly #queue: Table<(typeof QUEUE)[number]>;
+  readonly #fifo: Table<(typeof FIFO)[number]>;
   readonly #irqs: IrqList;
+  /** By irq: the first queue row + 1 with its handler there; the others follow by `next`, ascending. */
+  readonly #handlers: Int32Array;
+  /** Where a function was found last, by bdf: a guess that {@link #row} checks. */
+  readonly #seen = new Map<number, number>();
   readonly #calls: Record<string, (a: number, b: number, c: number, d: number) => number>;
-  #recent = 0;
 
   constructor(shape: KernelShape, arena?: Arena) {
-    this.#shape = { gsis: 48, ports: 256, pirqs: 256, ...shape };
+    this.#shape = { gsis: 48, ports: 256, pirqs: 256, fifo: false, ...shape };
     const { devices, vectors, queues, gsis, ports, pirqs } = this.#shape;
     if (gsis < 16) throw new UsageError(`a kernel has at least 16 GSIs, not ${gsis}`);
-    const words = DEVICE.length + CONTROLLER.length + vectors * VECTOR.length + queues * QUEUE.length;
+    const a = arena ?? new Arena(KernelRecords.sizeBytes(shape));
     const irqShape = { gsis, messages: devices * vectors, ports, pirqs };
-    const a = arena ?? new Arena(devices * words * 4 + IrqList.sizeBytes(irqShape) + 128);
     this.#device = new Table(a, 'device', devices, DEVICE);
     this.#vector = new Table(a, 'vector', devices * vectors, VECTOR);
     this.#controller = new Table(a, 'controller', devices, CONTROLLER);
     this.#queue = new Table(a, 'queue', devices * queues, QUEUE);
+    this.#fifo = new Table(a, 'fifo', this.#shape.fifo ? FIFO_QUEUES : 0, FIFO);
     this.#irqs = new IrqList(irqShape, a);
+    this.#handlers = a.int32(gsis + devices * vectors, 'kernel irq handlers');
     this.#calls = this.#makeCalls();
+  }
+
+  /** Bytes of an arena for a kernel of this shape. */
+  static sizeBytes({ devices, vectors, queues, gsis = 48, ports = 256, pirqs = 256, fifo }: KernelShape): number {
+    const words = DEVICE.length + CONTROLLER.length + vectors * VECTOR.length + queues * QUEUE.length;
+    const messages = devices * vectors;
+    const shared = 4 * (gsis + messages) + (fifo ? FIFO.length * FIFO_QUEUES * 4 : 0);
+    return devices * words * 4 + shared + IrqList.sizeBytes({ gsis, messages, ports, pirqs }) + 128;
   }
 
   /**
@@ -173,6 +205,8 @@ export class KernelRecords {
       ...this.#vector.calls((bdf, entry) => this.#vectorRow(bdf, entry), 2),
       ...this.#queue.calls((bdf, queue) => this.#queueRow(bdf, queue), 2),
       ...irqs.table.calls((irq) => irq, 1),
+      ...this.#fifo.calls((row) => row, 1),
+      'queue.irq=': (bdf, queue, irq) => this.#moveHandler(this.#queueRow(bdf, queue), irq),
       /** (bdf): makes the function known; 0, or −ENOSPC. */
       'device.add': (bdf) => this.#addDevice(bdf),
       /** (bdf, entry): a descriptor as it is created, all zero. */
@@ -214,9 +248,13 @@ export class KernelRecords {
   }
 
   #row(bdf: number): number {
-    if (this.#device.get(this.#recent, 'bdf') === bdf + 1) return this.#recent;
-    for (let row = 0; row < this.#shape.devices; row++)
-      if (this.#device.get(row, 'bdf') === bdf + 1) return (this.#recent = row);
+    const seen = this.#seen.get(bdf);
+    if (seen !== undefined && this.#device.get(seen, 'bdf') === bdf + 1) return seen;
+    for (let row = 0; row < this.#shape.devices; row++) {
+      if (this.#device.get(row, 'bdf') !== bdf + 1) continue;
+      this.#seen.set(bdf, row);
+      return row;
+    }
     throw new UsageError(`the guest has not enumerated function ${formatBdf(bdf)}`);
   }
 
@@ -247,20 +285,52 @@ export class KernelRecords {
   #setHandler(bdf: number, queue: number, irq: number): number {
     const row = this.#queueRow(bdf, queue);
     const changed = irq || this.#queue.get(row, 'irq');
-    this.#queue.set(row, 'irq', irq);
+    this.#moveHandler(row, irq);
     let count = 0;
-    while (this.#handlerRow(changed, count) >= 0) count++;
+    for (let at = this.#nextHandler(changed, -1); at >= 0; at = this.#nextHandler(changed, at)) count++;
     return count;
   }
 
-  /** Row of the k-th queue with its handler on `irq`, or −1. A message is handled by queues of its owner only. */
+  /** Takes a queue row out of the handlers of its irq and puts it among those of another, in the order of rows. */
+  #moveHandler(row: number, irq: number): 0 {
+    const old = this.#queue.get(row, 'irq');
+    if (old === irq) return 0;
+    if (old > 0) this.#linkFrom(old, row, this.#queue.get(row, 'next'));
+    this.#queue.set(row, 'irq', irq);
+    this.#queue.set(row, 'next', irq > 0 ? this.#linkFrom(irq, row, row + 1) : 0);
+    return 0;
+  }
+
+  /** Lets what leads to the first row of an irq's handlers from `row` on lead to `link` instead; where it led. */
+  #linkFrom(irq: number, row: number, link: number): number {
+    let before = -1;
+    let next = this.#handlers[irq] ?? 0;
+    while (next !== 0 && next - 1 < row) {
+      before = next - 1;
+      next = this.#queue.get(before, 'next');
+    }
+    if (before >= 0) this.#queue.set(before, 'next', link);
+    else if (irq < this.#handlers.length) this.#handlers[irq] = link;
+    return next;
+  }
+
+  /** Row of the k-th queue with its handler on `irq`, or −1. */
   #handlerRow(irq: number, k: number): number {
+    let row = this.#nextHandler(irq, -1);
+    while (row >= 0 && k-- > 0) row = this.#nextHandler(irq, row);
+    return row;
+  }
+
+  /** The row after `row` (−1: the first) with its handler on `irq`, or −1. A message is handled by queues of its owner only. */
+  #nextHandler(irq: number, row: number): number {
+    if (irq <= 0 || irq >= this.#handlers.length) return -1;
     const { queues } = this.#shape;
-    const owner = irq > 0 && irq < this.#irqs.table.rows ? this.#irqs.table.get(irq, 'device') : 0;
+    const owner = this.#irqs.table.get(irq, 'device');
     const first = owner ? (owner - 1) * queues : 0;
     const end = owner ? first + queues : this.#queue.rows;
-    for (let row = first; irq > 0 && row < end; row++) if (this.#queue.get(row, 'irq') === irq && k-- === 0) return row;
-    return -1;
+    let at = (row < 0 ? this.#handlers[irq] : this.#queue.get(row, 'next')) - 1;
+    while (at >= 0 && at < first) at = this.#queue.get(at, 'next') - 1;
+    return at < end ? at : -1;
   }
 
   #bdfOfQueue(row: number): number {
@@ -291,7 +361,10 @@ export class KernelRecords {
   #resetController(bdf: number): number {
     const row = this.#row(bdf);
     this.#controller.clear(row);
-    for (let q = 0; q < this.#shape.queues; q++) this.#queue.clear(row * this.#shape.queues + q);
+    for (let q = 0; q < this.#shape.queues; q++) {
+      this.#moveHandler(row * this.#shape.queues + q, 0);
+      this.#queue.clear(row * this.#shape.queues + q);
+    }
     return 0;
   }
 }

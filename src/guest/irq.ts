@@ -1,6 +1,7 @@
 import type { Task } from './access.ts';
 import { EINVAL } from './errno.ts';
 import { clearEvent, maskEvent, unmaskEvent } from './event-bits.ts';
+import { setupPortFifo } from './event-fifo.ts';
 import type { Guest } from './guest.ts';
 import { bindPirq, closePort, eoi, pirqNeedsEoi } from './hypercalls.ts';
 import { IRQ_FLAG, IRQ_TYPE } from './irq-list.ts';
@@ -57,6 +58,12 @@ function* startupPirq(guest: Guest, irq: number): Task<void> {
     const needsEoi = (yield* pirqNeedsEoi(pirq)) ? IRQ_FLAG.needsEoi : 0;
     yield* kernel('irq.flags=', irq, (flags & ~IRQ_FLAG.needsEoi) | needsEoi);
     yield* kernel('irq.bindPort', irq, port);
+    if (guest.fifo && (yield* setupPortFifo(guest.fifo, port)) < 0) {
+      yield* kernel('irq.bindPort', irq, 0);
+      yield* closePort(port);
+      yield* log('portNotSetUp', irq);
+      return;
+    }
   }
   yield* unmaskEvent(guest, port);
   yield* eoiPirq(guest, irq);

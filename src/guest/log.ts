@@ -14,6 +14,7 @@ export const LOG_TEXTS = {
   noQueues: 'nvme: IO queues not created',
   noIrqs: 'nvme: no interrupt vectors, error %d',
   eoiFailed: 'EOI of pirq %d failed',
+  portNotSetUp: 'irq%d: Failed to set port to irq mapping',
 } as const;
 
 export type LogName = keyof typeof LOG_TEXTS;

@@ -45,10 +45,12 @@ export class Table<F extends string> {
   /** `name.field` and `name.field=`; the value set follows the `keys` arguments that address the row. */
   calls(rowOf: (a: number, b: number) => number, keys: 1 | 2): Record<string, (...args: number[]) => number> {
     const calls: Record<string, (...args: number[]) => number> = {};
-    for (const field of this.#fields) {
-      calls[`${this.#name}.${field}`] = (a, b) => this.get(rowOf(a, b), field);
+    const words = this.#words;
+    const width = this.#fields.length;
+    for (const [at, field] of this.#fields.entries()) {
+      calls[`${this.#name}.${field}`] = (a, b) => words[rowOf(a, b) * width + at] >>> 0;
       calls[`${this.#name}.${field}=`] = (a, b, c) => {
-        this.set(rowOf(a, b), field, keys === 1 ? b : c);
+        words[rowOf(a, b) * width + at] = keys === 1 ? b : c;
         return 0;
       };
     }

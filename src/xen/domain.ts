@@ -80,7 +80,7 @@ const FLAG = {
  * long at 64 k pirqs and 1.4 to 2 times at 256 k (benches/allocation.ts).
  */
 const HAS = { record: 1, masked: 2, port: 4 } as const;
-const IRQ_SHIFT = 8;
+const IRQ_SHIFT = 4;
 const MAX_IRQS = 1 << (31 - IRQ_SHIFT);
 
 /**

@@ -97,7 +97,7 @@ describe('the upcall', () => {
     for (const queue of [0, 1, 2]) {
       b.records.perform('queue.depth=', [A, queue, 2]);
       b.records.perform('queue.phase=', [A, queue, 1]);
-      b.records.perform('queue.cq=', [A, queue, 0x8000 + queue * 0x1000]);
+      b.records.perform('queue.cqFrame=', [A, queue, 8 + queue]);
       b.records.perform('queue.busy=', [A, queue, 1]);
     }
     b.takeTrace();

@@ -3,7 +3,7 @@ import type { Guest } from '../guest.ts';
 import { CONTROLLER_STATE } from '../irq-records.ts';
 import { log } from '../log.ts';
 import { kernel, readBar, writeBar } from '../ops.ts';
-import { type NvmeController, nvmeMemory, wantedIoQueues } from './nvme-layout.ts';
+import { bufferMemory, type NvmeController, queueMemory, wantedIoQueues } from './nvme-layout.ts';
 import { execute, initQueue } from './nvme-queue.ts';
 import { CAP, CC, CNS_CONTROLLER, CSTS, command, NVME, OPCODE, setQueueCount } from './nvme-regs.ts';
 
@@ -32,7 +32,6 @@ export function* enableController(guest: Guest, controller: NvmeController): Tas
   const { bdf } = controller;
   const { profile } = guest;
   const { adminDepth = profile.nvmeAdminDepth, ioDepth = profile.nvmeIoDepth } = controller;
-  const memory = nvmeMemory(profile, controller);
   const capLow = yield* readBar(bdf, 0, NVME.cap);
   const capHigh = yield* readBar(bdf, 0, NVME.cap + 4);
   yield* kernel('controller.stride=', bdf, 4 << (capHigh & CAP.dstrd));
@@ -42,7 +41,7 @@ export function* enableController(guest: Guest, controller: NvmeController): Tas
 
   yield* writeBar(bdf, 0, NVME.cc, CC.off);
   if (!(yield* pollStatus(bdf, CSTS.rdy, 0, limitMs))) return false;
-  const { sq, cq } = memory.queues[0];
+  const { sq, cq } = queueMemory(profile, controller, 0);
   yield* initQueue(bdf, 0, sq, cq, adminDepth);
   yield* writeBar(bdf, 0, NVME.aqa, (adminDepth - 1) | ((adminDepth - 1) << 16));
   yield* writeBar64(bdf, NVME.asq, sq);
@@ -65,7 +64,7 @@ export function* shutdownController(bdf: number): Task<void> {
 
 /** Identify controller; false if no completion was found. */
 export function* identify(guest: Guest, controller: NvmeController): Task<boolean> {
-  const { identify: prp1 } = nvmeMemory(guest.profile, controller);
+  const { identify: prp1 } = bufferMemory(guest.profile, controller);
   return (yield* execute(guest, controller.bdf, 0, command(OPCODE.identify, { prp1, cdw10: CNS_CONTROLLER }))) >= 0;
 }
 

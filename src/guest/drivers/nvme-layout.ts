@@ -57,22 +57,53 @@ export function wantedIoQueues(profile: KernelProfile, vectors: number): number 
 
 /** Where a driver puts its queues and buffers; a function of its options alone. */
 export function nvmeMemory(profile: KernelProfile, controller: NvmeController): NvmeMemory {
-  const { adminDepth = profile.nvmeAdminDepth, ioDepth = profile.nvmeIoDepth } = controller;
-  const regions: MemoryRegion[] = [];
-  let next = controller.memoryBase;
-  const take = (length: number, isScratch: boolean): number => {
-    const address = next;
-    regions.push({ address, length, isScratch });
-    next += Math.ceil(length / PAGE) * PAGE;
-    return address;
-  };
-  const takeQueue = (depth: number): QueueMemory => ({
-    sq: take(depth * SQ_ENTRY_BYTES, false),
-    cq: take(depth * CQ_ENTRY_BYTES, false),
+  const { adminDepth, ioDepth } = depths(profile, controller);
+  const { identify, data } = bufferMemory(profile, controller);
+  const count = wantedIoQueues(profile, controller.vectors) + 1;
+  const queues = Array.from({ length: count }, (_, q) => queueMemory(profile, controller, q));
+  const regions = queues.flatMap(({ sq, cq }, q): MemoryRegion[] => {
+    const depth = q === 0 ? adminDepth : ioDepth;
+    return [
+      { address: sq, length: depth * SQ_ENTRY_BYTES, isScratch: false },
+      { address: cq, length: depth * CQ_ENTRY_BYTES, isScratch: false },
+    ];
   });
-  const queues = [takeQueue(adminDepth)];
-  const identify = take(PAGE, true);
-  const data = take(PAGE, true);
-  for (let q = 1; q <= wantedIoQueues(profile, controller.vectors); q++) queues.push(takeQueue(ioDepth));
-  return { queues, identify, data, regions, spanBytes: next - controller.memoryBase };
+  const buffers = [identify, data].map((address) => ({ address, length: PAGE, isScratch: true }));
+  regions.splice(2, 0, ...buffers);
+  return {
+    queues,
+    identify,
+    data,
+    regions,
+    spanBytes: queueMemory(profile, controller, count).sq - controller.memoryBase,
+  };
+}
+
+/** Where queue `q` is: the admin queues, two pages of buffers, then pair after pair. */
+export function queueMemory(profile: KernelProfile, controller: NvmeController, q: number): QueueMemory {
+  const { adminDepth, ioDepth } = depths(profile, controller);
+  if (q === 0) return pairAt(controller.memoryBase, adminDepth);
+  const first = bufferMemory(profile, controller).data + PAGE;
+  return pairAt(first + (q - 1) * pairBytes(ioDepth), ioDepth);
+}
+
+/** The buffer of Identify, and one of a page for data. */
+export function bufferMemory(profile: KernelProfile, controller: NvmeController): { identify: number; data: number } {
+  const identify = controller.memoryBase + pairBytes(depths(profile, controller).adminDepth);
+  return { identify, data: identify + PAGE };
+}
+
+function depths(profile: KernelProfile, controller: NvmeController): { adminDepth: number; ioDepth: number } {
+  const { adminDepth = profile.nvmeAdminDepth, ioDepth = profile.nvmeIoDepth } = controller;
+  return { adminDepth, ioDepth };
+}
+
+const inPages = (bytes: number) => Math.ceil(bytes / PAGE) * PAGE;
+
+function pairBytes(depth: number): number {
+  return inPages(depth * SQ_ENTRY_BYTES) + inPages(depth * CQ_ENTRY_BYTES);
+}
+
+function pairAt(address: number, depth: number): QueueMemory {
+  return { sq: address, cq: address + inPages(depth * SQ_ENTRY_BYTES) };
 }

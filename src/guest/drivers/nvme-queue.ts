@@ -9,14 +9,16 @@ import { CQ_ENTRY_BYTES, NVME, SQ_ENTRY_BYTES } from './nvme-regs.ts';
 const ADMIN_TIMEOUT_MS = 60_000;
 const IO_TIMEOUT_MS = 30_000;
 const POLL_THREAD_MS = 1_000;
+/** Queues begin at pages, and their frames are what fits a record's word. */
+const PAGE = 4096;
 /** Pause between two looks into a queue where there are no interrupts at all. */
 const POLL_PAUSE_MS = 1;
 
 /** Empties a queue pair and remembers where it is. Only the word with the phase bit of an entry needs to be cleared. */
 export function* initQueue(bdf: number, queue: number, sq: number, cq: number, depth: number): Task<void> {
   for (let entry = 0; entry < depth; entry++) yield* store(cq + entry * CQ_ENTRY_BYTES + 12, 0);
-  yield* kernel('queue.sq=', bdf, queue, sq);
-  yield* kernel('queue.cq=', bdf, queue, cq);
+  yield* kernel('queue.sqFrame=', bdf, queue, sq / PAGE);
+  yield* kernel('queue.cqFrame=', bdf, queue, cq / PAGE);
   yield* kernel('queue.depth=', bdf, queue, depth);
   yield* kernel('queue.tail=', bdf, queue, 0);
   yield* kernel('queue.head=', bdf, queue, 0);
@@ -37,7 +39,7 @@ export function* execute(guest: Guest, bdf: number, queue: number, command: read
 /** nvme_submit_cmd: the entry, then the tail doorbell. */
 function* submit(bdf: number, queue: number, command: readonly number[]): Task<void> {
   const slot = yield* kernel('queue.submit', bdf, queue);
-  const entry = (yield* kernel('queue.sq', bdf, queue)) + slot * SQ_ENTRY_BYTES;
+  const entry = (yield* kernel('queue.sqFrame', bdf, queue)) * PAGE + slot * SQ_ENTRY_BYTES;
   for (let word = 0; word < command.length; word++)
     yield* store(entry + word * 4, word === 0 ? command[0] | (slot << 16) : command[word]);
   yield* ringDoorbell(bdf, 2 * queue, yield* kernel('queue.tail', bdf, queue));
@@ -81,7 +83,7 @@ export function* handleNvmeIrq(bdf: number, queue: number): Task<void> {
 function* reap(bdf: number, queue: number): Task<number> {
   const depth = yield* kernel('queue.depth', bdf, queue);
   if (depth === 0) return 0;
-  const cq = yield* kernel('queue.cq', bdf, queue);
+  const cq = (yield* kernel('queue.cqFrame', bdf, queue)) * PAGE;
   let head = yield* kernel('queue.head', bdf, queue);
   let phase = yield* kernel('queue.phase', bdf, queue);
   let found = 0;

@@ -7,7 +7,7 @@ import { log } from '../log.ts';
 import { groupStep, kernel } from '../ops.ts';
 import { disableDevice, enableDevice } from '../pci-core.ts';
 import { enableController, identify, isAlive, isPresent, negotiateQueues, shutdownController } from './nvme-admin.ts';
-import { type NvmeController, nvmeMemory } from './nvme-layout.ts';
+import { bufferMemory, type NvmeController, queueMemory, wantedIoQueues } from './nvme-layout.ts';
 import { execute, initQueue } from './nvme-queue.ts';
 import { command, createCq, createSq, OPCODE } from './nvme-regs.ts';
 
@@ -90,7 +90,7 @@ export function* remove(guest: Guest, controller: NvmeController, place: string)
   const { bdf } = controller;
   if ((yield* kernel('controller.state', bdf)) === CONTROLLER_STATE.unbound) return;
   const { nvmeFreesFirst } = guest.profile;
-  const last = nvmeMemory(guest.profile, controller).queues.length - 1;
+  const last = wantedIoQueues(guest.profile, controller.vectors);
   if (nvmeFreesFirst) {
     for (let q = last; q >= 1; q--) yield* freeIrq(guest, bdf, q);
     yield* groupStep(`${place}.queues`);
@@ -139,7 +139,7 @@ function* bringUp(guest: Guest, controller: NvmeController, place: string): Task
 /** Both queues of a pair, then the handler; 0, an NVMe status, or −1 if no completion was found. */
 function* createQueue(guest: Guest, controller: NvmeController, q: number): Task<number> {
   const { bdf } = controller;
-  const { sq, cq } = nvmeMemory(guest.profile, controller).queues[q];
+  const { sq, cq } = queueMemory(guest.profile, controller, q);
   const depth = yield* kernel('controller.ioDepth', bdf);
   const isMessage = (yield* kernel('device.mode', bdf)) !== MSI_MODE.none;
   const vectors = isMessage ? yield* kernel('device.vectors', bdf) : 1;
@@ -154,9 +154,10 @@ function* createQueue(guest: Guest, controller: NvmeController, q: number): Task
   return 0;
 }
 
-function* readOneBlock(guest: Guest, controller: NvmeController, q: number): Task<void> {
-  const { data } = nvmeMemory(guest.profile, controller);
-  yield* execute(guest, controller.bdf, q, command(OPCODE.read, { nsid: 1, prp1: data }));
+/** Reads one block by I/O queue `q`: 0, an NVMe status, or −1 if no completion was found. */
+export function* readOneBlock(guest: Guest, controller: NvmeController, q: number): Task<number> {
+  const { data } = bufferMemory(guest.profile, controller);
+  return yield* execute(guest, controller.bdf, q, command(OPCODE.read, { nsid: 1, prp1: data }));
 }
 
 /** A delete command, if the queue exists and the admin queue still answers. */
