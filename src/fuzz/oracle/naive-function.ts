@@ -45,8 +45,9 @@ export class NaiveFunction {
   /** What stands behind the BARs is told of each reset. */
   onReset: () => void = () => {};
 
-  constructor(layout: Layout) {
-    this.bits = specBits(layout);
+  /** @param bits what each bit does, if not what our own model's does */
+  constructor(layout: Layout, bits: SpecBits = specBits(layout)) {
+    this.bits = bits;
     const { capabilities, image } = this.bits;
     this.bytes = image.slice();
     this.words = new Int32Array(this.bytes.buffer);
@@ -227,6 +228,13 @@ export class NaiveFunction {
       addressHi: this.bytes[this.#msiAt + 2] & 0x80 ? this.read(this.#msiAt + 8, 4) : 0,
       data: high * 0x10000 + Math.floor(low / granted) * granted + vector,
     };
+  }
+
+  /** Takes over configuration space as somebody else's function shows it, so that the two go on from the same state. */
+  adopt(bytes: Uint8Array): void {
+    this.bytes.set(bytes);
+    this.#asserted = (bytes[6] & 8) !== 0;
+    this.effects.line = this.#line();
   }
 
   /** What holds at rest: nothing deliverable is pending; a function with messages enabled drives no line (§6.1.3). */

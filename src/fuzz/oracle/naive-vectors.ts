@@ -68,6 +68,14 @@ export class NaiveMsix {
     return this.#pending > 0;
   }
 
+  /** Takes over an entry as somebody else's function shows it. */
+  adopt(index: number, words: readonly number[], pending: boolean): void {
+    const v = this.#make(index);
+    this.#pending += Number(pending) - Number(v.pending);
+    v.words = words.map((word, i) => (word & WRITABLE[i]) >>> 0);
+    v.pending = pending;
+  }
+
   /** A byte of the table window. */
   tableByte(at: number): number {
     const v = this.#vectors.get(at >> 4);
