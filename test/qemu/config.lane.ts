@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
+import { direct, type QemuTarget as Target } from '../../src/harness/qemu/devices.ts';
 import { QemuPci } from '../../src/harness/qemu/pci.ts';
 import { type LiveProbe, probeFunction } from '../../src/harness/qemu/probe.ts';
 import { Qemu, qemuVersion } from '../../src/harness/qemu/process.ts';
@@ -7,7 +8,7 @@ import { applySetup, record } from '../../src/harness/qemu/recorder.ts';
 import { CONFIG_REPLAYER } from '../../src/harness/replay/config.ts';
 import { RecordingReader } from '../../src/harness/replay/recording-reader.ts';
 import { keepRecording } from './keep.ts';
-import { direct, TARGETS, type Target } from './targets.ts';
+import { TARGETS } from './targets.ts';
 
 const version = qemuVersion() ?? '';
 const whyNot = version.startsWith('7.2.') ? undefined : `QEMU ${version} is not the 7.2 whose bytes we claim`;
