@@ -14,6 +14,7 @@ import type { Target } from '../fuzz/target.ts';
 import { getTarget, targetNames } from '../fuzz/targets/index.ts';
 import { fuzzAgainst, replayInputAgainst } from './fuzz-against.ts';
 import { CoverageCollector, writeCoverage } from './fuzz-coverage.ts';
+import { fuzzQemu, isOfQemu } from './fuzz-qemu.ts';
 import { HeapLog } from './heap-log.ts';
 import { humanCount, Progress, print, printJson, wholeNumber } from './output.ts';
 
@@ -29,6 +30,8 @@ interface Options {
   findings: number;
   replay?: string;
   against?: string;
+  bdf?: string;
+  steps?: string;
   canaries?: string | true;
   json?: boolean;
 }
@@ -57,6 +60,11 @@ export function register(program: Command): void {
     .option('--findings <n>', 'stop after so many different findings', wholeNumber('--findings', 1, 1000), 1)
     .option('--replay <file>', 'carry out one input and tell it')
     .option('--against <where>', `fuzz a device in other hands instead of the model: ${describeWays()}`)
+    .option('--bdf <bdf>', 'of --against qtest: which function, such as 0:4.0')
+    .option(
+      '--steps <text>',
+      'of --against qemu: and qtest: carry out steps as a finding has them, apart by semicolons',
+    )
     .option(
       '--canaries [name]',
       'plant known bugs in throw-away builds, all or those whose name has this in it, and look for them',
@@ -104,6 +112,7 @@ async function run(words: readonly string[], options: Options): Promise<void> {
     return replayInputAgainst(options.replay, options.against, {}, options.json ?? false);
   if (options.replay !== undefined) return replay(options.replay, options.json ?? false);
   if (options.canaries !== undefined) return canaries(options.canaries, options);
+  if (options.against !== undefined && isOfQemu(options.against)) return againstQemu(options.against, options);
   if (options.target === undefined) throw new UsageError(`fuzz needs --target, one of ${targetNames().join(', ')}`);
   const bounds = [options.runs, options.for, options.accesses].filter((bound) => bound !== undefined);
   if (bounds.length > 1) throw new UsageError('--runs, --for and --accesses exclude each other');
@@ -165,6 +174,24 @@ function against(where: string, target: string, options: Options): Promise<void>
     seconds: options.for,
     accesses: options.accesses,
     folder: DEFAULT_FOLDER,
+    json: options.json ?? false,
+  });
+}
+
+function againstQemu(where: string, options: Options): Promise<void> {
+  if (options.corpus !== undefined || options.shard)
+    throw new UsageError('--against goes without --corpus and --shard');
+  const bounded = options.for !== undefined || options.accesses !== undefined;
+  return fuzzQemu({
+    against: where,
+    bdf: options.bdf,
+    target: options.target,
+    seed: options.seed,
+    runs: options.runs ?? (bounded ? undefined : DEFAULT_RUNS_AGAINST),
+    seconds: options.for,
+    accesses: options.accesses,
+    folder: DEFAULT_FOLDER,
+    steps: options.steps,
     json: options.json ?? false,
   });
 }

@@ -21,11 +21,12 @@ const WAYS: Record<string, Way> = {
   },
 };
 
+/** Ways of another kind: a whole machine, of which more is known than a {@link Peer} shows. */
+const MACHINES = ['qemu:DEVICE, a QEMU started for it', 'qtest:PATH with --bdf, a QEMU that runs'];
+
 /** Ways there are, for help texts. */
 export function describeWays(): string {
-  return Object.values(WAYS)
-    .map(({ about }) => about)
-    .join('; ');
+  return [...Object.values(WAYS).map(({ about }) => about), ...MACHINES].join('; ');
 }
 
 /** Opens a device named as `way:place`. @throws UsageError if there is no such way, or nobody at the place */

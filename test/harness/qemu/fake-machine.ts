@@ -74,6 +74,11 @@ export class FakeMachine implements QtestMachine {
         const words = Array.from({ length: Number(args[0]) / 4 }, (_, i) => Number(this.#read(address + 4 * i, 4)));
         return `OK ${Buffer.from(Uint32Array.from(words).buffer).toString('base64')}`;
       }
+      case 'b64write':
+        this.#ram.set(Buffer.from(args[1], 'base64'), address);
+        return 'OK';
+      case 'irq_intercept_in':
+        return 'FAIL there is no interrupt controller';
       default:
         if (verb.startsWith('read')) return `OK 0x${this.#read(address, width).toString(16)}`;
         this.onWrite();
