@@ -1,6 +1,6 @@
-import { readSync, writeSync } from 'node:fs';
 import type { DmaMemory } from '../../pci/index.ts';
 import { DmaMap } from './dma-map.ts';
+import type { SessionHost } from './session-host.ts';
 
 export interface Posted {
   address: number;
@@ -16,12 +16,18 @@ export interface Posted {
  * transfer, where touching a mapping would kill this process.
  */
 export class ClientMemory implements DmaMemory {
-  readonly map = new DmaMap();
+  readonly map: DmaMap;
   /** Writes by message that are to be sent, oldest first. */
   posted: Posted[] = [];
   /** The first read that could not be answered since {@link begin}. */
   wanted: { address: number; length: number } | undefined;
+  readonly #host: SessionHost;
   readonly #fetched = new Map<string, Uint8Array | undefined>();
+
+  constructor(host: SessionHost) {
+    this.#host = host;
+    this.map = new DmaMap(host);
+  }
 
   /** Call before an attempt. */
   begin(): void {
@@ -46,7 +52,11 @@ export class ClientMemory implements DmaMemory {
       if (!place?.range.readable) break;
       const part = Math.min(length - done, place.left);
       if (place.range.fd >= 0) {
-        const got = readFully(place.range.fd, bytes.subarray(done, done + part), place.range.fileOffset + place.offset);
+        const got = this.#readFully(
+          place.range.fd,
+          bytes.subarray(done, done + part),
+          place.range.fileOffset + place.offset,
+        );
         done += got;
         if (got < part) break;
       } else {
@@ -67,29 +77,29 @@ export class ClientMemory implements DmaMemory {
       if (!place?.range.writable) return;
       const part = Math.min(bytes.length - done, place.left);
       const piece = bytes.subarray(done, done + part);
-      if (place.range.fd >= 0) writeFully(place.range.fd, piece, place.range.fileOffset + place.offset);
+      if (place.range.fd >= 0) this.#writeFully(place.range.fd, piece, place.range.fileOffset + place.offset);
       else this.posted.push({ address: address + done, bytes: piece.slice() });
       done += part;
     }
   }
-}
 
-function readFully(fd: number, into: Uint8Array, position: number): number {
-  let done = 0;
-  try {
-    for (let got = 1; got > 0 && done < into.length; done += got)
-      got = readSync(fd, into, done, into.length - done, position + done);
-  } catch {
-    // a transfer that fails: what came before it counts
+  #readFully(fd: number, into: Uint8Array, position: number): number {
+    let done = 0;
+    try {
+      for (let got = 1; got > 0 && done < into.length; done += got)
+        got = this.#host.readFile(fd, into, done, position + done);
+    } catch {
+      // a transfer that fails: what came before it counts
+    }
+    return done;
   }
-  return done;
-}
 
-/** What does not fit any more is lost, as a write to memory that is gone. */
-function writeFully(fd: number, bytes: Uint8Array, position: number): void {
-  try {
-    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
-  } catch {
-    // as above
+  /** What does not fit any more is lost, as a write to memory that is gone. */
+  #writeFully(fd: number, bytes: Uint8Array, position: number): void {
+    try {
+      for (let done = 0; done < bytes.length; ) done += this.#host.writeFile(fd, bytes, done, position + done);
+    } catch {
+      // as above
+    }
   }
 }

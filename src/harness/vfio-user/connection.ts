@@ -1,7 +1,7 @@
-import { closeSync } from 'node:fs';
-import { FD_WORDS, type FdSockets, READABLE, WRITABLE } from './fd-sockets.ts';
-import { closeAll, type Message, MessageReader } from './message-reader.ts';
+import { FD_WORDS, READABLE, WRITABLE } from './fd-sockets.ts';
+import { type Message, MessageReader } from './message-reader.ts';
 import { FLAG, HEADER_BYTES, ProtocolError } from './protocol.ts';
+import type { SessionHost } from './session-host.ts';
 
 /** While more than this waits to be sent, no further message is looked at. */
 const HIGH_WATER = 1 << 18;
@@ -21,7 +21,7 @@ export interface ConnectionHandler {
 
 /** One client's stream: cuts what comes into messages, collects what goes and sends it in as few calls as it can. */
 export class Connection {
-  readonly #sockets: FdSockets;
+  readonly #host: SessionHost;
   readonly #fd: number;
   readonly #handler: ConnectionHandler;
   readonly #watch: number;
@@ -36,11 +36,11 @@ export class Connection {
   /** True while messages wait in the reader because too much waits to be sent. */
   #stalled = false;
 
-  constructor(sockets: FdSockets, fd: number, handler: ConnectionHandler) {
-    this.#sockets = sockets;
+  constructor(host: SessionHost, fd: number, handler: ConnectionHandler) {
+    this.#host = host;
     this.#fd = fd;
     this.#handler = handler;
-    this.#watch = sockets.watch(fd, (events) => this.#ready(events));
+    this.#watch = host.watch(fd, (events) => this.#ready(events));
     this.#wait();
   }
 
@@ -79,7 +79,7 @@ export class Connection {
   /** Sends what it can of what was appended. */
   flush(): void {
     while (this.#open && this.#from < this.#to) {
-      const sent = this.#sockets.send(this.#fd, this.#out, this.#from, this.#to, NO_FDS);
+      const sent = this.#host.send(this.#fd, this.#out, this.#from, this.#to, NO_FDS);
       if (sent === -EAGAIN) break;
       if (sent < 0) {
         this.close(sent === -EPIPE || sent === -ECONNRESET ? undefined : `send: errno ${-sent}`);
@@ -90,15 +90,15 @@ export class Connection {
     if (this.#from === this.#to) this.#from = this.#to = 0;
     if (!this.#open) return;
     this.#wait();
-    if (this.#stalled && !this.#blocked) setImmediate(() => this.#ready(0));
+    if (this.#stalled && !this.#blocked) this.#host.later(() => this.#ready(0));
   }
 
   close(why?: string): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#sockets.setEvents(this.#watch, -1);
-    closeSync(this.#fd);
-    this.#reader.dispose();
+    this.#host.setEvents(this.#watch, -1);
+    this.#host.close(this.#fd);
+    this.#closeAll(this.#reader.dispose());
     this.#handler.closed(why);
   }
 
@@ -117,7 +117,7 @@ export class Connection {
 
   #receive(): void {
     const { buffer, at } = this.#reader.room();
-    const got = this.#sockets.receive(this.#fd, buffer, at, this.#fds);
+    const got = this.#host.receive(this.#fd, buffer, at, this.#fds);
     if (got === -EAGAIN) return;
     if (got <= 0) this.close(got === 0 || got === -ECONNRESET ? undefined : `receive: errno ${-got}`);
     else this.#reader.received(got, Array.from(this.#fds.subarray(2, 2 + this.#fds[0])), this.#fds[1] !== 0);
@@ -137,7 +137,7 @@ export class Connection {
         try {
           this.#handler.message(message);
         } finally {
-          closeAll(message.fds);
+          this.#closeAll(message.fds);
         }
       }
     } catch (error) {
@@ -147,6 +147,10 @@ export class Connection {
     }
   }
 
+  #closeAll(fds: readonly number[]): void {
+    for (const fd of fds) this.#host.close(fd);
+  }
+
   get #blocked(): boolean {
     return this.#to - this.#from > HIGH_WATER;
   }
@@ -154,7 +158,7 @@ export class Connection {
   #wait(): void {
     const pending = this.#from < this.#to;
     const events = (this.#stalled ? 0 : READABLE) | (pending ? WRITABLE : 0);
-    if (events !== this.#events) this.#sockets.setEvents(this.#watch, (this.#events = events));
+    if (events !== this.#events) this.#host.setEvents(this.#watch, (this.#events = events));
   }
 
   #reserve(size: number): void {

@@ -1,5 +1,5 @@
-import { closeSync, fstatSync } from 'node:fs';
 import { DMA_MAP, ERRNO, MAX_DMA_MAPS } from './protocol.ts';
+import type { SessionHost } from './session-host.ts';
 
 /** A run of client memory. Addresses are bigint where any 64-bit value is possible. */
 export interface MappedRange {
@@ -24,7 +24,12 @@ const SPACE = 1n << 64n;
 /** What a client has mapped for DMA, in the order of addresses. */
 export class DmaMap {
   readonly #ranges: MappedRange[] = [];
+  readonly #host: Pick<SessionHost, 'close' | 'fileSize'>;
   #byMessage = 0;
+
+  constructor(host: Pick<SessionHost, 'close' | 'fileSize'>) {
+    this.#host = host;
+  }
 
   get size(): number {
     return this.#ranges.length;
@@ -43,8 +48,8 @@ export class DmaMap {
   add({ address, size, flags, fileOffset }: MapRequest, fd: number): number {
     if (size === 0n || address + size > SPACE || flags & ~DMA_MAP.all) return ERRNO.EINVAL;
     if (fd >= 0) {
-      const stat = fstatSync(fd, { bigint: true });
-      if (!stat.isFile() || fileOffset + size > stat.size) return ERRNO.EINVAL;
+      const bytes = this.#host.fileSize(fd);
+      if (bytes === undefined || fileOffset + size > bytes) return ERRNO.EINVAL;
     }
     const at = this.#firstFrom(address);
     const before = this.#ranges[at - 1];
@@ -100,7 +105,7 @@ export class DmaMap {
   }
 
   #release(range: MappedRange): void {
-    if (range.fd >= 0) closeSync(range.fd);
+    if (range.fd >= 0) this.#host.close(range.fd);
     else this.#byMessage--;
   }
 }

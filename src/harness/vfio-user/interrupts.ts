@@ -1,6 +1,6 @@
-import { closeSync, readlinkSync } from 'node:fs';
 import type { EmulatedFunction } from '../../pci/index.ts';
 import { ERRNO, IRQ, IRQ_COUNT, IRQ_INFO, IRQ_SET } from './protocol.ts';
+import type { SessionHost } from './session-host.ts';
 
 /** Payload of DEVICE_SET_IRQS in front of its data. */
 export const SET_IRQS_BYTES = 20;
@@ -27,8 +27,11 @@ class Vectors {
   /** Vectors whose message came while nobody could be told; bounded by `count`. */
   readonly held = new Set<number>();
 
-  constructor(count: number) {
+  readonly #close: (fd: number) => void;
+
+  constructor(count: number, close: (fd: number) => void) {
     this.count = count;
+    this.#close = close;
   }
 
   setFd(vector: number, fd: number): void {
@@ -40,11 +43,11 @@ class Vectors {
     const fd = this.fds.get(vector);
     if (fd === undefined) return;
     this.fds.delete(vector);
-    closeSync(fd);
+    this.#close(fd);
   }
 
   clear(): void {
-    for (const fd of this.fds.values()) closeSync(fd);
+    for (const fd of this.fds.values()) this.#close(fd);
     this.fds.clear();
   }
 }
@@ -58,15 +61,15 @@ class Vectors {
  */
 export class Interrupts {
   readonly #fn: EmulatedFunction;
-  readonly #signal: (fd: number) => void;
+  readonly #host: SessionHost;
   readonly #indices: readonly Vectors[];
 
-  constructor(fn: EmulatedFunction, signal: (fd: number) => void) {
+  constructor(fn: EmulatedFunction, host: SessionHost) {
     this.#fn = fn;
-    this.#signal = signal;
+    this.#host = host;
     const msi = fn.msi ? 1 << Math.min((fn.msi.control >> 1) & 7, 5) : 0;
     const counts = [fn.getConfig(0x3d, 1) === 0 ? 0 : 1, msi, fn.msix?.count ?? 0, 1, 1];
-    this.#indices = counts.map((count) => new Vectors(count));
+    this.#indices = counts.map((count) => new Vectors(count, (fd) => host.close(fd)));
   }
 
   /** Flags and count of an index, as DEVICE_GET_IRQ_INFO tells them. */
@@ -95,7 +98,7 @@ export class Interrupts {
     if (start >= vectors.count || start + count > vectors.count) return ERRNO.EINVAL;
     if (index > IRQ.msix && action !== IRQ_SET.trigger) return ERRNO.EINVAL;
     if (type === IRQ_SET.eventfd)
-      return action === IRQ_SET.trigger ? setFds(vectors, start, count, fds) : ERRNO.EOPNOTSUPP;
+      return action === IRQ_SET.trigger ? this.#setFds(vectors, start, count, fds) : ERRNO.EOPNOTSUPP;
     for (let i = 0; i < count; i++) {
       if (type === IRQ_SET.bool && data[i] === 0) continue;
       if (action === IRQ_SET.mask) vectors.masked.add(start + i);
@@ -170,32 +173,30 @@ export class Interrupts {
       }
   }
 
+  /**
+   * Gives vectors their eventfds, or without any takes theirs away. No other descriptors: a write to a pipe or a terminal may
+   * wait for ever. Linux's own VFIO refuses them too.
+   */
+  #setFds(vectors: Vectors, start: number, count: number, fds: number[]): number {
+    if (fds.length === 0) {
+      for (let i = 0; i < count; i++) vectors.removeFd(start + i);
+      return 0;
+    }
+    if (!fds.every((fd) => this.#host.isEventfd(fd))) return ERRNO.EINVAL;
+    fds.splice(0).forEach((fd, i) => void vectors.setFd(start + i, fd));
+    return 0;
+  }
+
   #canTell(vectors: Vectors, vector: number): boolean {
     return vectors.fds.has(vector) && !vectors.masked.has(vector);
   }
 
   #tell(vectors: Vectors, vector: number): void {
     const fd = vectors.fds.get(vector);
-    if (fd !== undefined) this.#signal(fd);
+    if (fd !== undefined) this.#host.signal(fd);
   }
 
   #intxLevel(): boolean {
     return this.#fn.intxAsserted && (this.#fn.getConfig(4, 2) & INTX_DISABLE) === 0;
   }
-}
-
-/** Gives vectors their eventfds, or without any takes theirs away. */
-function setFds(vectors: Vectors, start: number, count: number, fds: number[]): number {
-  if (fds.length === 0) {
-    for (let i = 0; i < count; i++) vectors.removeFd(start + i);
-    return 0;
-  }
-  if (!fds.every(isEventfd)) return ERRNO.EINVAL;
-  fds.splice(0).forEach((fd, i) => void vectors.setFd(start + i, fd));
-  return 0;
-}
-
-/** Nothing else: a write to a pipe or a terminal may wait for ever. Linux's own VFIO refuses others too. */
-function isEventfd(fd: number): boolean {
-  return readlinkSync(`/proc/self/fd/${fd}`) === 'anon_inode:[eventfd]';
 }

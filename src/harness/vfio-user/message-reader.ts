@@ -1,4 +1,3 @@
-import { closeSync } from 'node:fs';
 import { MOST_FDS } from './fd-sockets.ts';
 import { FLAG, HEADER_BYTES, MAX_MESSAGE_BYTES, ProtocolError } from './protocol.ts';
 
@@ -100,9 +99,9 @@ export class MessageReader {
     return message;
   }
 
-  /** Closes descriptors that belong to no message any more. */
-  dispose(): void {
-    for (const { fds } of this.#held.splice(0)) closeAll(fds);
+  /** Gives up the descriptors that belong to no message any more, for the caller to close. */
+  dispose(): number[] {
+    return this.#held.splice(0).flatMap(({ fds }) => fds);
   }
 
   /** All that is held belongs to the message that has begun. */
@@ -119,8 +118,4 @@ export class MessageReader {
     this.#to -= this.#from;
     this.#from = 0;
   }
-}
-
-export function closeAll(fds: Iterable<number>): void {
-  for (const fd of fds) closeSync(fd);
 }

@@ -5,6 +5,7 @@ import type { VfioDevice } from './device.ts';
 import { type FdSockets, READABLE } from './fd-sockets.ts';
 import { loadFdSockets } from './load-fd-sockets.ts';
 import { Session } from './session.ts';
+import { systemHost } from './session-host.ts';
 
 /** `sun_path` of Linux has 108 bytes with the final 0. */
 const MAX_PATH_BYTES = 107;
@@ -89,7 +90,7 @@ export class VfioUserServer {
     }
     const name = `client ${++this.#clients}`;
     this.#sockets.setEvents(this.#watch, 0);
-    this.#session = new Session(this.#sockets, fd, this.#device, (why) => {
+    this.#session = new Session(systemHost(this.#sockets), fd, this.#device, (why) => {
       if (why !== undefined) this.#log(`${this.path}: ${name}: ${why}; connection closed`);
       this.#session = undefined;
       if (this.#open) this.#sockets.setEvents(this.#watch, READABLE);

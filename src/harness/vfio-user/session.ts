@@ -2,7 +2,6 @@ import { ClientMemory } from './client-memory.ts';
 import { Connection } from './connection.ts';
 import type { VfioDevice } from './device.ts';
 import { DmaChannel } from './dma-channel.ts';
-import type { FdSockets } from './fd-sockets.ts';
 import { Interrupts, SET_IRQS_BYTES } from './interrupts.ts';
 import type { Message } from './message-reader.ts';
 import {
@@ -19,6 +18,7 @@ import {
   viewOf,
 } from './protocol.ts';
 import { Regions } from './regions.ts';
+import type { SessionHost } from './session-host.ts';
 import { negotiate } from './version.ts';
 import { Worker } from './worker.ts';
 
@@ -34,7 +34,7 @@ const NO_REGION = 0xffffffff;
 export class Session {
   readonly #device: VfioDevice;
   readonly #connection: Connection;
-  readonly #memory = new ClientMemory();
+  readonly #memory: ClientMemory;
   readonly #regions: Regions;
   readonly #interrupts: Interrupts;
   readonly #channel: DmaChannel;
@@ -43,11 +43,12 @@ export class Session {
   #writeMultiple = false;
 
   /** @param ended called once, with the reason unless the client just left */
-  constructor(sockets: FdSockets, fd: number, device: VfioDevice, ended: (why?: string) => void) {
+  constructor(host: SessionHost, fd: number, device: VfioDevice, ended: (why?: string) => void) {
     this.#device = device;
     this.#regions = new Regions(device.fn);
-    this.#interrupts = new Interrupts(device.fn, (eventfd) => void sockets.signal(eventfd));
-    this.#connection = new Connection(sockets, fd, {
+    this.#interrupts = new Interrupts(device.fn, host);
+    this.#memory = new ClientMemory(host);
+    this.#connection = new Connection(host, fd, {
       message: (message) => this.#handle(message),
       settled: () => this.#worker.run(),
       closed: (why) => {
@@ -60,7 +61,9 @@ export class Session {
       },
     });
     this.#channel = new DmaChannel(this.#connection, this.#memory);
-    this.#worker = new Worker(device, this.#memory, this.#channel, this.#interrupts);
+    this.#worker = new Worker(device, this.#memory, this.#channel, this.#interrupts, (callback) =>
+      host.later(callback),
+    );
     device.port.memory = this.#memory;
   }
 

@@ -20,6 +20,7 @@ export class Worker {
   readonly #memory: ClientMemory;
   readonly #channel: DmaChannel;
   readonly #interrupts: Interrupts;
+  readonly #later: (callback: () => void) => void;
   #snapshot: Int32Array | undefined;
   /** What it waits for: its turn, a fetch, or writes on their way; these let no step begin. */
   #waiting = false;
@@ -29,11 +30,19 @@ export class Worker {
   /** Counts up when what is being fetched has become stale. */
   #generation = 0;
 
-  constructor(device: VfioDevice, memory: ClientMemory, channel: DmaChannel, interrupts: Interrupts) {
+  /** @param later calls back in another turn of the event loop */
+  constructor(
+    device: VfioDevice,
+    memory: ClientMemory,
+    channel: DmaChannel,
+    interrupts: Interrupts,
+    later: (callback: () => void) => void,
+  ) {
     this.#device = device;
     this.#memory = memory;
     this.#channel = channel;
     this.#interrupts = interrupts;
+    this.#later = later;
   }
 
   /** The client wrote something. `disturbs`: such that bytes that were fetched for the next step may be stale. */
@@ -52,7 +61,7 @@ export class Worker {
       if (!this.#settle() || this.#idle || !this.#step()) return;
     }
     this.#waiting = true;
-    setImmediate(() => this.#resume());
+    this.#later(() => this.#resume());
   }
 
   dispose(): void {
@@ -76,7 +85,7 @@ export class Worker {
     this.#waiting = true;
     for (const { address, bytes } of writes)
       this.#channel.write(address, bytes, () => {
-        if (--left === 0) setImmediate(() => this.#resume());
+        if (--left === 0) this.#later(() => this.#resume());
       });
     return false;
   }
@@ -109,7 +118,7 @@ export class Worker {
     this.#waiting = true;
     this.#channel.read(address, length, (bytes) => {
       if (generation === this.#generation) this.#memory.fetched(address, length, bytes);
-      setImmediate(() => this.#resume());
+      this.#later(() => this.#resume());
     });
   }
 }
