@@ -1,5 +1,6 @@
 import { Arena, UsageError } from '../src/core/index.ts';
 import { HELD, VectorTables } from '../src/pci/index.ts';
+import { byEffects, byQueue } from './deliver/machine.ts';
 import { loadC } from './harness/c-baseline.ts';
 import { type Case, flatness, type Lookup, type Question, type Work } from './harness/question.ts';
 
@@ -297,6 +298,8 @@ const cases = SIZES.flatMap((size) =>
 );
 
 const ours = 'flat, cached route';
+const MACHINE = 'through device, hypervisor and event channel';
+const BY_QUEUE = 'messages in typed arrays';
 const against = (size: Size, order: string, other: string) => (get: Lookup) =>
   get(caseId(size, order), ours) / get(caseId(size, order), other);
 
@@ -314,6 +317,11 @@ export default {
         flat: () => replayWork(CACHED),
         C: () => cWork(CACHED, (c) => (n) => c.mask(n)),
       },
+    },
+    {
+      id: MACHINE,
+      agree: true,
+      variants: { [BY_QUEUE]: () => byQueue(heapGrowth), 'object per message': byEffects },
     },
   ],
   targets: [
@@ -372,6 +380,12 @@ export default {
       is: 'at most',
       limit: 100_000,
       value: (get) => get(caseId(CACHED, 'in sequence'), ours, 'heapGrowth'),
+    },
+    {
+      what: 'bytes of heap growth over 10^8 deliveries through the machine',
+      is: 'at most',
+      limit: 100_000,
+      value: (get) => get(MACHINE, BY_QUEUE, 'heapGrowth'),
     },
     {
       what: 'mask, raise, unmask against C',

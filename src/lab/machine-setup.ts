@@ -1,7 +1,7 @@
 import { type Arena, UsageError } from '../core/index.ts';
 import { type BootGsi, COMPACT_QUEUES, type KernelProfile, type NvmeController } from '../guest/index.ts';
 import { createNvmeFunction, MemoryNamespace, type NvmeFunction } from '../pci/devices/nvme/index.ts';
-import type { FunctionSpec } from '../pci/index.ts';
+import { type FunctionSpec, MessageQueue } from '../pci/index.ts';
 import {
   codec,
   DOMCTL,
@@ -19,7 +19,7 @@ import {
   PassthroughDevice,
   type Toolstack,
 } from '../xen/device-model/index.ts';
-import { Hypervisor, type TraceSink, type XenProfile } from '../xen/index.ts';
+import { Hypervisor, type XenProfile } from '../xen/index.ts';
 import type { FunctionBus } from './function-bus.ts';
 import type { GuestRam } from './guest-ram.ts';
 
@@ -59,6 +59,8 @@ export interface MachineOptions {
 export interface Slot {
   /** The real function on the host. */
   fn: NvmeFunction;
+  /** Its messages that are on their way. */
+  messages: MessageQueue;
   /** What the guest has in front of it. */
   model: PassthroughDevice;
   guestBdf: number;
@@ -99,11 +101,11 @@ export function placeDrive(
 }
 
 /** Xen with its hardware domain and the guest; sizes are the least that the run can use, so that states are small. */
-export function startHypervisor(options: MachineOptions, bus: FunctionBus, arena: Arena, trace: TraceSink): Hypervisor {
+export function startHypervisor(options: MachineOptions, bus: FunctionBus, arena: Arena): Hypervisor {
   const { xen, gsis, extraGuestIrqs, controllers, vectors } = options;
   const nrIrqs = gsis + Math.max(64, 2 * extraGuestIrqs);
   const sizes = { gsis, nrIrqs, extraDomU: extraGuestIrqs, maxDevices: controllers };
-  const hypervisor = new Hypervisor({ xen, bus, arena, trace, ...sizes });
+  const hypervisor = new Hypervisor({ xen, bus, arena, ...sizes });
   hypervisor.createDomain({ id: HOST_DOMAIN, kind: 'pv-hwdom', nrPirqs: gsis, maxPort: 1 });
   const maxPort = SPARE_PORTS + controllers * vectors;
   hypervisor.createDomain({ id: GUEST_DOMAIN, kind: 'hvm', hasPirq: true, maxPort });
@@ -151,5 +153,7 @@ export function passThrough(
   const guestTable = GUEST_TABLE_BASE + fn.bdf * 0x1000;
   const model = new PassthroughDevice(options.deviceModel, host, toolstack, { guestTable, arena });
   model.attach();
-  return { fn, model, guestBdf: controller.bdf, controller };
+  const messages = new MessageQueue();
+  fn.messages = messages;
+  return { fn, messages, model, guestBdf: controller.bdf, controller };
 }

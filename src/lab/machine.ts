@@ -14,6 +14,7 @@ import {
   type Task,
   WAIT,
 } from '../guest/index.ts';
+import type { MessageSink } from '../pci/index.ts';
 import { type Hypervisor, isMasked2l, isPending2l } from '../xen/index.ts';
 import { FunctionBus } from './function-bus.ts';
 import { GuestRam } from './guest-ram.ts';
@@ -60,6 +61,8 @@ export class Machine implements World {
   readonly #watch: Watch;
   readonly #bus = new FunctionBus();
   readonly #sharedInfo: Uint8Array;
+  /** What takes the messages of each slot. */
+  readonly #arrivals: MessageSink[] = [];
   /** The controller whose task runs now; an upcall runs on its time. */
   #task = -1;
   #inUpcall = false;
@@ -77,7 +80,7 @@ export class Machine implements World {
     const functions = controllers.map((_, i) => placeDrive(options, i, this.#bus, this.arena, this.ram));
     this.#narrator = new Narrator(this);
     this.#watch = new Watch(this);
-    this.hypervisor = startHypervisor(options, this.#bus, this.arena, (event) => this.#narrator.xen(event));
+    this.hypervisor = startHypervisor(options, this.#bus, this.arena);
     this.#sharedInfo = this.hypervisor.domain(GUEST_DOMAIN).sharedInfo;
     for (const fn of functions) assignToGuest(this.hypervisor, fn);
     const inner = guestToolstack(this.hypervisor);
@@ -85,6 +88,8 @@ export class Machine implements World {
       const toolstack = this.#narrator.toolstack(controllers[i].bdf, inner);
       return passThrough(options, fn, controllers[i], this.#bus, toolstack, this.arena);
     });
+    for (const slot of this.slots)
+      this.#arrivals.push({ message: (vector, lo, hi, data) => this.#arrive(slot, vector, lo, hi, data) });
     this.records = new KernelRecords(
       {
         devices: options.controllers,
@@ -108,6 +113,7 @@ export class Machine implements World {
   /** Tells `trace` what happens from now on; undefined stops it. */
   tell(trace: Trace | undefined): void {
     this.#narrator.tell(trace);
+    this.hypervisor.host.trace = trace && ((event) => this.#narrator.xen(event));
   }
 
   perform(task: number, access: Access): Answer {
@@ -257,26 +263,33 @@ export class Machine implements World {
 
   /** Lets everything happen that is due: messages of devices, then the guest's upcall, until nothing is left. */
   #settle(): void {
-    for (;;) {
-      let isQuiet = true;
-      for (const slot of this.slots ?? []) {
-        for (const effect of slot.fn.effects.splice(0)) {
-          isQuiet = false;
-          if (effect.kind !== 'message') continue;
-          this.#watch.signals(slot);
-          this.#narrator.message(slot, effect, () => {
-            this.hypervisor.deliverMessage(effect.addressLo, effect.addressHi, effect.data);
-            if (!this.#inUpcall && this.#sharedInfo[0]) this.#upcall();
-          });
-          this.#watch.signals(undefined);
-        }
+    for (let isQuiet = false; !isQuiet; ) {
+      isQuiet = true;
+      for (let i = 0; i < this.#arrivals.length; i++) {
+        const { fn, messages } = this.slots[i];
+        if (fn.effects.length > 0) fn.effects.length = 0; // INTx, which nobody is bound to
+        if (messages.drain(this.#arrivals[i])) isQuiet = false;
       }
       if (!this.#inUpcall && this.#sharedInfo?.[0]) {
         this.#upcall();
         isQuiet = false;
       }
-      if (isQuiet) return;
     }
+  }
+
+  /** A message of a controller reaches the host, and what it brings about the guest. */
+  #arrive(slot: Slot, vector: number, addressLo: number, addressHi: number, data: number): void {
+    this.#watch.signals(slot);
+    if (this.#narrator.trace) {
+      const words = { addressLo: addressLo >>> 0, addressHi: addressHi >>> 0, data: data >>> 0 };
+      this.#narrator.message(slot, { vector, ...words }, () => this.#interrupt(addressLo, addressHi, data));
+    } else this.#interrupt(addressLo, addressHi, data);
+    this.#watch.signals(undefined);
+  }
+
+  #interrupt(addressLo: number, addressHi: number, data: number): void {
+    this.hypervisor.deliverMessage(addressLo, addressHi, data);
+    if (!this.#inUpcall && this.#sharedInfo[0]) this.#upcall();
   }
 
   /** The vCPU takes the upcall between two instructions of whatever task it runs, and returns to it when done. */

@@ -1,6 +1,5 @@
 import { hex } from '../core/index.ts';
 import { type Access, type Answer, CONFIG_REGION, type HypercallAnswer, logLine, QUEUE_FLAG } from '../guest/index.ts';
-import type { Effect } from '../pci/index.ts';
 import {
   codec,
   decodePirqMessage,
@@ -22,6 +21,14 @@ import type { Line, Trace } from './trace.ts';
 
 const MSIX_ENABLE = 0x8000;
 const MSIX_FUNCTION_MASK = 0x4000;
+
+/** A host function's message; words unsigned. */
+interface Message {
+  vector: number;
+  addressLo: number;
+  addressHi: number;
+  data: number;
+}
 
 /** Puts what happens in a machine into words, for a trace; costs nothing while there is none. */
 export class Narrator {
@@ -47,9 +54,9 @@ export class Narrator {
     return trace.around('guest', action, (answer) => this.#accessLine(access, answer));
   }
 
-  message(slot: Slot, effect: Extract<Effect, { kind: 'message' }>, action: () => void): void {
-    const words = `${hex(effect.addressLo, 8)} ${hex(effect.addressHi)} ${hex(effect.data, 4)}`;
-    const text = `${this.#name(slot.guestBdf)} signals vector ${effect.vector}: host message ${words}`;
+  message(slot: Slot, message: Message, action: () => void): void {
+    const words = `${hex(message.addressLo, 8)} ${hex(message.addressHi)} ${hex(message.data, 4)}`;
+    const text = `${this.#name(slot.guestBdf)} signals vector ${message.vector}: host message ${words}`;
     if (this.trace) this.trace.around('device', action, () => ({ name: 'message', text, isKey: true }));
     else action();
   }

@@ -21,6 +21,7 @@ import {
 } from './function-core.ts';
 import { BRIDGE_CONTROL_AT, BRIDGE_CONTROL_RESET, CMD, COMMAND_AT, STATUS_AT, STATUS_INTX } from './header.ts';
 import { compileLayout, type Layout, type PlacedCapability } from './layout.ts';
+import type { MessageSink } from './message-queue.ts';
 import type { BarSpec, Flavour, FunctionSpec } from './spec.ts';
 import { VectorTables } from './vector-table.ts';
 
@@ -78,6 +79,8 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
   readonly flavour: Flavour;
   readonly configSize: number;
   readonly effects: Effect[] = [];
+  /** Takes the messages instead of `effects`, without an object for each. */
+  messages: MessageSink | undefined = undefined;
   readonly layout: Layout;
   readonly config: ConfigSpace;
   readonly state: Int32Array;

@@ -1,6 +1,7 @@
 import type { ConfigSpace } from './config-space.ts';
 import type { Effect, ResetKind } from './function.ts';
 import { CMD, COMMAND_AT, STATUS_AT, STATUS_INTX } from './header.ts';
+import type { MessageSink } from './message-queue.ts';
 import type { Flavour } from './spec.ts';
 
 /** Words of a function's `state`, what its registers do not show. */
@@ -22,6 +23,8 @@ export interface FunctionCore {
   /** See {@link STATE}; in the arena. */
   readonly state: Int32Array;
   readonly effects: Effect[];
+  /** Where messages go instead of to `effects`. */
+  readonly messages: MessageSink | undefined;
   /** In D0: in any other power state a function makes no requests and answers configuration requests only. */
   readonly isAwake: boolean;
 }
@@ -37,6 +40,10 @@ export function busMaster(core: FunctionCore): boolean {
  */
 export function sendMessage(core: FunctionCore, vector: number, lo: number, hi: number, data: number): void {
   if (!busMaster(core)) return;
+  if (core.messages) {
+    core.messages.message(vector, lo | 0, hi | 0, data | 0);
+    return;
+  }
   core.effects.push({
     kind: 'message',
     bdf: core.bdf,

@@ -9,5 +9,6 @@ export { explainConfig, explainConfigDifference, registersAt } from './explain.t
 export { type DmaMemory, type Effect, formatBdf, type PciFunction, type ResetKind } from './function.ts';
 export { CONFIG_ADDRESS, CONFIG_DATA, HostBridge, type HostBridgeOptions } from './host-bridge.ts';
 export { compileLayout, guessBars, type Layout, type PlacedCapability, type PlacedRegister } from './layout.ts';
+export { MessageQueue, type MessageSink } from './message-queue.ts';
 export type { BarSpec, Flavour, FunctionSpec, MeasuredMasks } from './spec.ts';
 export { HELD, VectorTable, VectorTables } from './vector-table.ts';

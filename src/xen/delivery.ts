@@ -19,7 +19,7 @@ const FLAT_CPUS = 8;
  */
 export function deliverMessage(h: Host, addressLo: number, addressHi: number, data: number): boolean {
   if (!acceptsMessage(h, addressLo, addressHi, data)) {
-    h.trace?.({ kind: 'blocked', addressLo, addressHi, data });
+    h.trace?.({ kind: 'blocked', addressLo: addressLo >>> 0, addressHi: addressHi >>> 0, data: data >>> 0 });
     return false;
   }
   if (h.intremap) {
@@ -70,11 +70,11 @@ export function runHost(h: Host): void {
     if (!softirqs.length) continue;
     idle = false;
     for (let i = 0; i < softirqs.length; i++) {
-      const d = domains[dpciSlot(softirqs[i])];
-      const pirq = dpciPirq(softirqs[i]);
+      const d = domains[dpciSlot(softirqs.at(i))];
+      const pirq = dpciPirq(softirqs.at(i));
       if (d.dpciScheduled[pirq]) assist(h, d, pirq);
     }
-    softirqs.length = 0;
+    softirqs.clear();
   }
 }
 

@@ -132,8 +132,7 @@ export function destroyBinding(h: Host, d: Domain, b: PtBinding): number {
 /** Takes a queued softirq back. drivers/passthrough/x86/hvm.c: pt_pirq_softirq_reset */
 function resetSoftirq(h: Host, d: Domain, pirq: number): void {
   d.dpciScheduled[pirq] = d.dpciMasked[pirq] = 0;
-  const at = h.softirqs.indexOf(dpciWork(d.slot, pirq));
-  if (at >= 0) h.softirqs.splice(at, 1);
+  h.softirqs.remove(dpciWork(d.slot, pirq));
 }
 
 /** Destruction: the domain stops being a guest of all its bound irqs. drivers/passthrough/x86/hvm.c: arch_pci_clean_pirqs */

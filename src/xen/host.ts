@@ -13,6 +13,7 @@ import { requireRange } from './require-range.ts';
 import { type HostSize, hostIrqs } from './sizes.ts';
 import type { TraceSink } from './trace.ts';
 import { VectorPool } from './vector-pool.ts';
+import { WorkQueue } from './work-queue.ts';
 
 export interface HostOptions extends Partial<HostSize> {
   profile: XenProfile;
@@ -69,10 +70,11 @@ export class Host {
   readonly domains: Domain[] = [];
   readonly spaces: PirqSpace[] = [];
   /** Pass-through softirqs in the order raised; empty whenever no call is in progress. */
-  readonly softirqs: number[] = [];
+  readonly softirqs = new WorkQueue();
   /** Word 0: remapping updates until one fails, 0 = none does. Word 1: the host has died. */
   readonly state: Int32Array;
-  readonly trace: TraceSink | undefined;
+  /** Told of what happens. Without it the way of an interrupt allocates nothing. */
+  trace: TraceSink | undefined;
 
   constructor(options: HostOptions) {
     const { profile } = options;

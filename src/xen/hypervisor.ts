@@ -223,9 +223,15 @@ export class Hypervisor {
     return this.#guarded(() => addDevice(this.host, hwdom, sbdf));
   }
 
-  /** A host device's message arrives; false if it is no interrupt or blocked. Words are unsigned. */
+  /** A host device's message arrives; false if it is no interrupt or blocked. Words of 32 bits, signed or not. */
   deliverMessage(addressLo: number, addressHi: number, data: number): boolean {
-    return this.#guarded(() => deliverMessage(this.host, addressLo, addressHi, data));
+    this.#requireLife();
+    try {
+      return deliverMessage(this.host, addressLo, addressHi, data); // not as below: a closure for every interrupt
+    } catch (fault) {
+      this.#noteDeath(fault);
+      throw fault;
+    }
   }
 
   /** One interrupt on a host GSI; false if no domain is bound to it. */
@@ -258,17 +264,23 @@ export class Hypervisor {
 
   /** Runs something that may kill the host, and refuses to run on a dead one. */
   #guarded<T>(run: () => T): T {
-    const { state, softirqs } = this.host;
-    if (state[HOST_DEAD]) throw new HostFault('bug', 'the host has died before');
+    this.#requireLife();
     try {
       return run();
     } catch (fault) {
-      if (fault instanceof HostFault) {
-        state[HOST_DEAD] = 1;
-        softirqs.length = 0;
-      }
+      this.#noteDeath(fault);
       throw fault;
     }
+  }
+
+  #requireLife(): void {
+    if (this.host.state[HOST_DEAD]) throw new HostFault('bug', 'the host has died before');
+  }
+
+  #noteDeath(fault: unknown): void {
+    if (!(fault instanceof HostFault)) return;
+    this.host.state[HOST_DEAD] = 1;
+    this.host.softirqs.clear();
   }
 }
 
