@@ -1,7 +1,7 @@
 import type { NaiveShape } from './naive-nvme.ts';
 import type { NaiveFeatures } from './naive-nvme-features.ts';
 
-interface LoggedError {
+export interface LoggedError {
   count: number;
   queue: number;
   status: number;
