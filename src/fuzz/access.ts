@@ -18,6 +18,11 @@ export const RESET = { conventional: 0, flr: 1 } as const;
 /** Values of a raise record: the condition begins or ends. */
 export const SIGNAL = { begins: 0, ends: 1 } as const;
 
+/** Regions of accesses that a CPU makes by address, whoever decodes it: memory, and I/O by port. */
+export const BY_ADDRESS = { memory: NOT_APPLICABLE, io: 0xfe } as const;
+/** Segment of a configuration access through ECAM, where bus numbers are those of one segment. */
+export const ECAM_SEGMENT = 0x1_0000;
+
 /** One step of an input: an access record in plain numbers, which are quicker to make and to change than its words. */
 export interface Access {
   /** One of {@link KIND}. */

@@ -1,4 +1,5 @@
 import { Prng } from '../core/index.ts';
+import { finishInput, runStep } from './attempt.ts';
 import { shrink } from './shrink.ts';
 import type { Subject, Target } from './target.ts';
 
@@ -148,7 +149,7 @@ class Fuzzer<S> {
         broken ??= this.#extend(subject, prng, steps, 1 + prng.below(8));
       }
     }
-    broken ??= subject.finish();
+    broken ??= finishInput(subject);
     this.#hash = Math.imul(this.#hash ^ subject.abstractState() ^ (this.steps - before), 0x01000193);
     if (!broken) {
       this.#keepIfNovel(subject, variant, corpus, steps, prng);
@@ -173,7 +174,7 @@ class Fuzzer<S> {
       const step = subject.generate(prng);
       steps.push(step);
       this.steps++;
-      const broken = subject.run(step);
+      const broken = runStep(subject, step);
       if (broken) return broken;
     }
     return undefined;
@@ -186,7 +187,7 @@ class Fuzzer<S> {
       const step = prng.below(6) === 0 ? subject.mutate(prng, original) : original;
       steps.push(step);
       this.steps++;
-      const broken = subject.run(step);
+      const broken = runStep(subject, step);
       if (broken) return broken;
     }
     return undefined;
@@ -229,7 +230,7 @@ class Fuzzer<S> {
       open.subject.begin();
       const steps = given.steps as S[];
       // a step that breaks a law is found again by the run; here it only ends the entry
-      const fine = steps.every((step) => open.subject.run(step) === undefined);
+      const fine = steps.every((step) => runStep(open.subject, step) === undefined);
       if (!fine) continue;
       open.corpus.push({ steps: steps.slice(), saved: open.subject.save() });
       this.#corpusSize++;

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { finishInput, runStep } from './attempt.ts';
 import type { Finding } from './engine.ts';
 import { contentName, encodeInput } from './input-file.ts';
 import { writeReproducers } from './reproducers/index.ts';
@@ -19,13 +20,13 @@ export function tellSteps<S>(
   subject.begin();
   for (const [i, step] of steps.entries()) {
     const told = subject.tell(step);
-    broken = subject.run(step);
+    broken = runStep(subject, step);
     done++;
     const did = subject.outcome().trim();
     lines.push(`${String(i + 1).padStart(3)}  ${told}${did ? ` → ${did}` : ''}`);
     if (broken) break;
   }
-  broken ??= subject.finish();
+  broken ??= finishInput(subject);
   if (broken) lines.push(`     broken: ${broken}`);
   return { lines, broken, done };
 }

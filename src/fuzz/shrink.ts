@@ -1,3 +1,4 @@
+import { finishInput, runStep } from './attempt.ts';
 import { lawOf } from './engine.ts';
 import type { Subject } from './target.ts';
 
@@ -17,10 +18,10 @@ export function firstBroken<S>(
 ): { broken: string; steps: number } | undefined {
   subject.begin();
   for (const [i, step] of steps.entries()) {
-    const broken = subject.run(step);
+    const broken = runStep(subject, step);
     if (broken) return { broken, steps: i + 1 };
   }
-  const broken = subject.finish();
+  const broken = finishInput(subject);
   return broken ? { broken, steps: steps.length } : undefined;
 }
 

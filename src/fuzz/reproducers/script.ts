@@ -1,5 +1,6 @@
 import type { FunctionSpec } from '../../pci/index.ts';
 import type { Access } from '../access.ts';
+import { runStep } from '../attempt.ts';
 import type { Subject } from '../target.ts';
 
 /** A place to read. */
@@ -84,7 +85,7 @@ export function recordScript(
   const noted: ScriptStep[] = [];
   const run = (access: Access): boolean => {
     const told = subject.tell(access);
-    const wrong = subject.run(access);
+    const wrong = runStep(subject, access);
     const { read, effects } = script.seen();
     noted.push({ access, told, read, effects: effects.map((e) => e ?? NOTHING) });
     return wrong !== undefined;

@@ -1,6 +1,6 @@
 import { hex, toHex } from '../../core/index.ts';
 import type { FunctionSpec } from '../../pci/index.ts';
-import { type Access, KIND, REGION, RESET, SIGNAL } from '../access.ts';
+import { type Access, BY_ADDRESS, ECAM_SEGMENT, KIND, REGION, RESET, SIGNAL } from '../access.ts';
 import { isCheck, type Script, type ScriptStep, type SeenEffects } from './script.ts';
 
 /**
@@ -81,7 +81,12 @@ function treeLines(behind: readonly number[]): string[] {
   list.push('function attach(fn: EmulatedFunction, on: PciBus): void {', '  on.attach(fn);');
   list.push('  const below = on.below(fn);', '  if (below) buses.set(fn, below);', '}');
   for (const [i, bridge] of behind.entries()) list.push(`attach(fn${i}, ${bridge < 0 ? 'root' : `bus(fn${bridge})`});`);
-  return [...list, 'const host = new HostBridge(root);', ''];
+  list.push('const host = new HostBridge(root);');
+  list.push('function readIo(port: number, width: 1 | 2 | 4): number {', "  const at = root.route('io', port);");
+  list.push('  return at ? at.function.readBar(at.bar, at.offset, width) : 2 ** (8 * width) - 1;', '}');
+  list.push('function writeIo(port: number, width: 1 | 2 | 4, value: number): void {');
+  list.push("  const at = root.route('io', port);", '  at?.function.writeBar(at.bar, at.offset, width, value);', '}');
+  return [...list, ''];
 }
 
 function stepLines(step: ScriptStep, before: ScriptStep | undefined, index: number, script: Script): string[] {
@@ -120,9 +125,13 @@ function treeCall(access: Access): string {
   const { kind, region, width, offset, value } = access;
   if (kind === KIND.raise || kind === KIND.reset)
     return functionCall(access).replace('fn0', `fn${access.function & 0xff}`);
-  const place =
-    region === REGION.config
-      ? `Config(${access.function >> 8}, ${hex(access.function & 0xff, 2)}, ${hex(offset, 2)}`
-      : `Memory(${hex(offset)}`;
-  return kind === KIND.read ? `host.read${place}, ${width})` : `host.write${place}, ${width}, ${hex(value)})`;
+  const call = (what: string, place: string) =>
+    kind === KIND.read ? `read${what}(${place}, ${width})` : `write${what}(${place}, ${width}, ${hex(value)})`;
+  if (region === BY_ADDRESS.io)
+    return offset >= 0xcf8 && offset < 0xd00 ? `host.${call('Port', hex(offset))}` : call('Io', hex(offset));
+  if (region !== REGION.config) return `host.${call('Memory', hex(offset))}`;
+  const [bus, devfn] = [(access.function >> 8) & 0xff, access.function & 0xff];
+  if (!(access.function & ECAM_SEGMENT)) return `host.${call('Config', `${bus}, ${hex(devfn, 2)}, ${hex(offset, 2)}`)}`;
+  const ecam = `host.${call('Ecam', hex(((bus << 20) | (devfn << 12) | offset) >>> 0))}`;
+  return kind === KIND.read ? `${ecam}.lo` : ecam;
 }

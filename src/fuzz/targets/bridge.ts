@@ -1,30 +1,62 @@
 import { Arena, hex, ones, type Prng, type Width } from '../../core/index.ts';
-import { type FunctionSpec, formatBdf, HostBridge, PciBus } from '../../pci/index.ts';
-import { type Access, decodeAccesses, encodeAccesses, KIND, NOT_APPLICABLE, REGION, RESET, SIGNAL } from '../access.ts';
+import { type BarSpec, type FunctionSpec, formatBdf, HostBridge, PciBus } from '../../pci/index.ts';
+import {
+  type Access,
+  BY_ADDRESS,
+  decodeAccesses,
+  ECAM_SEGMENT,
+  encodeAccesses,
+  KIND,
+  NOT_APPLICABLE,
+  REGION,
+  RESET,
+  SIGNAL,
+} from '../access.ts';
 import { imageSpec } from '../images.ts';
+import { findOnBus, type NaiveNode, reachableBytes, route } from '../oracle/naive-tree.ts';
 import type { ScriptSource, SeenRead } from '../reproducers/script.ts';
 import type { Subject, Target } from '../target.ts';
 import { access } from './function-subject.ts';
 import { placeFor, type Spot, spotsOf, valueFor, WIDTHS } from './spots.ts';
 import { Twin, type TwinState } from './twin.ts';
 
-/** A function in the tree and, if it is a bridge, what stands behind it. */
-interface Node {
-  twin: Twin;
-  spots: readonly Spot[];
+/** A function of the tree, twice. */
+interface Node extends NaiveNode {
+  readonly twin: Twin;
+  readonly spots: readonly Spot[];
   below: Node[] | undefined;
 }
 
 interface Saved {
   model: Int32Array;
   twins: TwinState[];
+  latch: number;
 }
+
+const { memory: MEMORY, io: IO } = BY_ADDRESS;
+
+/** A tree of six functions: the port types of its bridges, −1 for conventional ones, and their windows. */
+interface Shape {
+  name: string;
+  outer: number;
+  inner: number;
+  /** Dwords of the bridges' headers that tell how wide windows are. */
+  windows: Record<number, number>;
+}
+
+const SHAPES: readonly Shape[] = [
+  { name: 'ports of PCI Express', outer: 4, inner: 5, windows: {} },
+  { name: 'conventional bridges', outer: -1, inner: -1, windows: {} },
+  { name: 'wide windows', outer: 4, inner: 5, windows: { 28: 0x0000_0101, 36: 0x0001_0001 } },
+  { name: 'PCI Express behind conventional PCI', outer: 7, inner: 8, windows: { 36: 0x0000_0010 } },
+];
 
 /**
  * Two levels of bridges with functions behind them, reached as a CPU does: configuration accesses by bus number,
- * memory accesses by address. Where an access must end up is worked out from the naive twins' registers. In an access,
- * `function` is the address that software uses, whoever has it now; region 0xff is memory by physical address. Raises
- * and resets name functions by number in the tree, bus 0xff.
+ * directly, through ECAM or through the ports 0xCF8 to 0xCFF, memory and I/O by address. Where an access must end up is
+ * worked out from the naive twins' registers. In an access, `function` is the address that software uses, whoever has it
+ * now, segment 1 through ECAM; region 0xff is memory by physical address, 0xfe I/O by port. Raises and resets name
+ * functions by number in the tree, bus 0xff.
  */
 class BridgeSubject implements Subject<Access> {
   readonly label: string;
@@ -34,29 +66,45 @@ class BridgeSubject implements Subject<Access> {
   readonly #tree: Node[];
   readonly #nodes: Node[] = [];
   readonly #clean: Int32Array;
-  readonly #extended: boolean;
+  /** What 0xCF8 holds. */
+  #latch = 0;
   #did = '';
   #seenRead: SeenRead | undefined;
 
-  constructor(express: boolean) {
-    this.label = express ? 'ports of PCI Express' : 'conventional bridges';
-    this.#extended = express;
+  constructor({ name, outer: outerType, inner: innerType, windows }: Shape) {
+    this.label = name;
     const root = new PciBus();
     this.#host = new HostBridge(root, { arena: this.#arena });
-    const bridge = (devfn: number, portType: number): FunctionSpec =>
+    const bridge = (portType: number): FunctionSpec =>
       imageSpec({
         name: 'bridge',
-        bdf: devfn,
+        bdf: 0x08,
         headerType: 1,
         pm: 0x0003,
-        ...(express ? { express: { caps: 0x8001, portType } } : {}),
+        words: windows,
+        ...(portType >= 0 ? { express: { caps: 0x8001, portType } } : {}),
       });
-    const outer = this.#add(root, bridge(0x08, 4));
-    const inner = this.#add(root.below(outer.twin.model)!, bridge(0x08, express ? 5 : 4));
-    const near = this.#add(root.below(outer.twin.model)!, imageSpec({ name: 'near', bdf: 0, msix: { count: 4 } }));
-    const farBus = root.below(outer.twin.model)!.below(inner.twin.model)!;
-    const far = this.#add(farBus, imageSpec({ name: 'far', bdf: 0, msi: 0x0186, express: { caps: 0x1000_8fe1 } }));
-    const lone = this.#add(root, imageSpec({ name: 'lone', bdf: 0x10, msix: { count: 2 }, pm: 0x0003 }));
+    // what carries extended configuration space on: ports, and a bridge into PCI Express
+    const carries = (portType: number) => [4, 5, 6, 8].includes(portType);
+    const middle = carries(outerType);
+    const outer = this.#add(root, bridge(outerType), true);
+    const outerBus = root.below(outer.twin.model)!;
+    const inner = this.#add(outerBus, bridge(innerType), middle);
+    const near = this.#add(outerBus, imageSpec({ name: 'near', bdf: 0, msix: { count: 4 }, bars: NEAR_BARS }), middle);
+    const far = this.#add(
+      outerBus.below(inner.twin.model)!,
+      imageSpec({
+        name: 'far',
+        bdf: 0,
+        msi: 0x0186,
+        express: { caps: 0x1000_8fe1 },
+        extended: [{ id: 0x0001, at: 0x100, version: 2, words: { 16: 0xf1c1 } }],
+        bars: FAR_BARS,
+        words: { 252: 0x1234_5678, 4092: 0x9abc_def0 },
+      }),
+      middle && carries(innerType),
+    );
+    const lone = this.#add(root, imageSpec({ name: 'lone', bdf: 0x10, msix: { count: 2 }, pm: 0x0003 }), true);
     inner.below = [far];
     outer.below = [inner, near];
     this.#tree = [outer, lone];
@@ -64,25 +112,29 @@ class BridgeSubject implements Subject<Access> {
     this.#clean = this.#arena.snapshot();
   }
 
-  #add(bus: PciBus, spec: FunctionSpec): Node {
+  #add(bus: PciBus, spec: FunctionSpec, extended: boolean): Node {
     const twin = new Twin(spec, this.#arena);
     bus.attach(twin.model);
-    const node = { twin, spots: spotsOf(twin.model.layout, 6, RELEVANT), below: undefined };
+    const { oracle } = twin;
+    const spots = spotsOf(twin.model.layout, 6, RELEVANT);
+    const node: Node = { twin, oracle, devfn: spec.bdf & 0xff, bars: spec.bars, extended, spots, below: undefined };
     this.#nodes.push(node);
     return node;
   }
 
   begin(): void {
     this.#arena.restore(this.#clean);
+    this.#latch = 0;
     for (const { twin } of this.#nodes) twin.begin();
   }
 
   save(): Saved {
-    return { model: this.#arena.snapshot(), twins: this.#nodes.map(({ twin }) => twin.save()) };
+    return { model: this.#arena.snapshot(), twins: this.#nodes.map(({ twin }) => twin.save()), latch: this.#latch };
   }
 
   restore(saved: Saved): void {
     this.#arena.restore(saved.model);
+    this.#latch = saved.latch;
     for (const [i, { twin }] of this.#nodes.entries()) twin.restore(saved.twins[i]);
   }
 
@@ -102,7 +154,9 @@ class BridgeSubject implements Subject<Access> {
         0,
         prng.below(2),
       );
-    if (r < 9) return this.#memoryAccess(prng);
+    if (r < 8) return this.#addressed(prng);
+    if (r < 10) return this.#port(prng);
+    if (r < 14) return setUp(prng);
     const bus = prng.below(2) ? 0 : prng.below(4);
     const devfn = [0x08, 0x08, 0x00, 0x10][prng.below(4)];
     const node = this.#find(bus, devfn) ?? prng.pick(this.#nodes);
@@ -110,28 +164,45 @@ class BridgeSubject implements Subject<Access> {
     const { offset, width } = placeFor(prng, spot, node.twin.model.configSize);
     const write = r < 26;
     let value = write ? valueFor(prng, spot, node.twin.model.config.get(offset, width as Width)) : 0;
-    // bus numbers, windows and addresses that lead somewhere
-    if (write && spot.at >= 0x18 && spot.at <= 0x1a && node.below)
-      value = prng.below(5) + 256 * prng.below(5) + 65536 * prng.below(5);
-    else if (write && spot.at >= 0x20 && spot.at < 0x24 && node.below)
-      value = prng.pick([0x1000, 0x1000, 0x2000, 0x1010]);
-    else if (write && spot.at >= 0x10 && spot.at < 0x18 && prng.below(4))
-      value = spot.at === 0x10 ? prng.pick([0x1000_0000, 0x100f_0000, 0x2000_0000]) : 0;
-    else if (write && spot.at === 4) value |= prng.below(8);
+    if (write && prng.below(4)) value = leading(prng, spot.at, node) ?? value;
+    if (write && spot.at === 4) value |= prng.below(8);
     value = (value & ones(width as Width)) >>> 0;
-    return access(write ? KIND.write : KIND.read, REGION.config, width, (bus << 8) | devfn, offset, value);
+    const segment = prng.below(4) === 0 && (offset & 3) + width <= 4 && offset < 4096 ? ECAM_SEGMENT : 0;
+    return access(write ? KIND.write : KIND.read, REGION.config, width, segment | (bus << 8) | devfn, offset, value);
   }
 
-  #memoryAccess(prng: Prng): Access {
-    const { twin } = prng.pick(this.#nodes.filter((n) => n.twin.spec.bars.length > 0));
-    const low = twin.oracle.read(0x10, 4);
-    const base = (low & ~15) >>> 0;
-    const offset = prng.pick([0, 0x1000, 0x100c, 0x101c, 0x1040, 0xfffc, 0x10000]);
-    const address = base + offset - (prng.below(16) === 0 ? 4 : 0);
+  /** Memory or I/O at, in or just beyond some BAR's place. */
+  #addressed(prng: Prng): Access {
+    const node = prng.pick(this.#nodes.filter((n) => n.bars.length > 0));
+    const { bar, kind, sizeBytes } = prng.pick(node.bars);
+    const low = node.oracle.read(bar === 6 ? 0x30 : 0x10 + 4 * bar, 4);
+    const high = kind === 'mem64' ? node.oracle.read(0x14 + 4 * bar, 4) : 0;
+    const base = (low & ~(kind === 'io' ? 3 : kind === 'rom' ? 0x7ff : 15)) >>> 0;
+    const inside = kind === 'mem64' ? prng.pick([0x1000, 0x100c, 0x101c, 0x1040]) : 4 * prng.below(4);
+    const offset = prng.pick([0, inside, inside, sizeBytes - 4, sizeBytes]);
+    const at = high * 2 ** 32 + base + offset - (prng.below(16) === 0 ? 4 : 0);
     const write = prng.below(2) === 0;
     const width = prng.below(4) ? 4 : WIDTHS[prng.below(3)];
     const value = write ? (prng.below(2) ? prng.below(2) : prng.next()) & ones(width) : 0;
-    return access(write ? KIND.write : KIND.read, NOT_APPLICABLE, width, 0, Math.max(0, address), value >>> 0);
+    const region = kind === 'io' ? IO : MEMORY;
+    // addresses from 2^53 on are rounded, in the model as in the oracle
+    const address = at < 0 || at >= 2 ** 53 ? base : at;
+    return access(write ? KIND.write : KIND.read, region, width, 0, address, value >>> 0);
+  }
+
+  /** Configuration mechanism #1: the address, or an access of the data port inside its dword. */
+  #port(prng: Prng): Access {
+    if (prng.below(2)) {
+      const register = prng.pick([0x00, 0x04, 0x10, 0x18, 0x1c, 0x20, 0x3c, 0xfc]);
+      const enable = prng.below(8) ? 0x8000_0000 : 0;
+      const value = enable + prng.below(4) * 0x1_0000 + prng.pick([0, 8, 0x10]) * 0x100 + register + prng.below(4);
+      return access(KIND.write, IO, 4, 0, 0xcf8, value);
+    }
+    const lane = prng.below(4);
+    const width = prng.pick(WIDTHS.filter((w) => lane + w <= 4));
+    const port = (prng.below(8) ? 0xcfc : 0xcf8) + lane;
+    const write = prng.below(2) === 0;
+    return access(write ? KIND.write : KIND.read, IO, width, 0, port, write ? (prng.next() & ones(width)) >>> 0 : 0);
   }
 
   mutate(prng: Prng, step: Access): Access {
@@ -146,7 +217,7 @@ class BridgeSubject implements Subject<Access> {
       step.region === REGION.config
         ? this.#config(step)
         : step.kind === KIND.read || step.kind === KIND.write
-          ? this.#memory(step)
+          ? this.#byAddress(step)
           : this.#signal(step);
     this.#did = '';
     for (const { twin } of this.#nodes) {
@@ -158,34 +229,41 @@ class BridgeSubject implements Subject<Access> {
   }
 
   #config(step: Access): string | undefined {
-    const { offset, value } = step;
-    const width = step.width as Width;
-    const [bus, devfn] = [step.function >> 8, step.function & 0xff];
-    const node = this.#find(bus, devfn);
-    const reachable = node && offset < (bus === 0 || this.#extended ? 4096 : 256) ? node : undefined;
-    if (step.kind === KIND.read) {
-      const got = this.#host.readConfig(bus, devfn, offset, width);
-      const limit = bus === 0 || this.#extended ? 4096 : 256;
-      let want = reachable ? reachable.twin.oracle.read(offset, width) : 256 ** width - 1;
-      // what runs over the end of the space that the path can carry has its bytes up to there
-      if (reachable && offset + width > limit) want %= 256 ** (limit - offset);
-      this.#seenRead = { got, want, mask: ones(width) };
-      if (
-        got !== want &&
-        !(reachable && reachable.twin.readConfig(offset, width) === undefined && offset + width <= limit)
-      )
-        return `read: ${this.#place(step)} reads ${hex(got)}, should be ${hex(want)}`;
-      return undefined;
+    const { kind, offset, width, value } = step;
+    const [bus, devfn] = [(step.function >> 8) & 0xff, step.function & 0xff];
+    const host = this.#host;
+    const ecam = ((bus << 20) | (devfn << 12) | offset) >>> 0;
+    const isEcam = (step.function & ECAM_SEGMENT) !== 0;
+    if (kind === KIND.read) {
+      const got = isEcam ? host.readEcam(ecam, width).lo : host.readConfig(bus, devfn, offset, width as Width);
+      return this.#compareRead(step, got, this.#find(bus, devfn), offset);
     }
-    this.#host.writeConfig(bus, devfn, offset, width, value);
-    if (!reachable) return undefined;
-    const { oracle } = reachable.twin;
-    const limit = bus === 0 || this.#extended ? oracle.bits.size : 256;
-    const before = oracle.bytes[0x3e];
+    if (isEcam) host.writeEcam(ecam, width, value);
+    else host.writeConfig(bus, devfn, offset, width as Width, value);
+    return this.#configWritten(this.#find(bus, devfn), offset, width, value);
+  }
+
+  /** What runs over the end of the space that the way carries has its bytes up to there. */
+  #compareRead(step: Access, got: number, node: Node | undefined, offset: number): string | undefined {
+    const { width } = step;
+    const limit = node ? reachableBytes(node) : 0;
+    let want = node && offset < limit ? node.oracle.read(offset, width) : 256 ** width - 1;
+    if (offset < limit && offset + width > limit) want %= 256 ** (limit - offset);
+    this.#seenRead = { got, want, mask: ones(width as Width) };
+    if (got === want) return undefined;
+    // bits that hardware changes by itself are no difference
+    if (node && offset + width <= limit && node.twin.readConfig(offset, width as Width) === undefined) return undefined;
+    return `read: ${this.#place(step)} reads ${hex(got)}, should be ${hex(want)}`;
+  }
+
+  #configWritten(node: Node | undefined, offset: number, width: number, value: number): string | undefined {
+    const limit = node ? reachableBytes(node) : 0;
+    if (!node || offset >= limit) return undefined;
+    const before = node.oracle.bytes[0x3e];
     const within = Math.min(width, limit - offset);
-    oracle.write(offset, within, within < 4 ? value % 256 ** within : value);
-    if (reachable.below && oracle.bytes[0x3e] & ~before & 0x40) this.#hotReset(reachable.below);
-    return reachable.twin.compareConfig(offset & ~3, 8);
+    node.oracle.write(offset, within, within < 4 ? value % 256 ** within : value);
+    if (node.below && node.oracle.bytes[0x3e] & ~before & 0x40) this.#hotReset(node.below);
+    return node.twin.compareConfig(offset & ~3, 8);
   }
 
   /** Secondary Bus Reset, PCI-to-PCI Bridge 1.2 §3.2.5.18: everything below, however deep. */
@@ -196,19 +274,46 @@ class BridgeSubject implements Subject<Access> {
     }
   }
 
-  #memory(step: Access): string | undefined {
-    const { offset, value } = step;
+  #byAddress(step: Access): string | undefined {
+    const { kind, region, offset, value } = step;
     const width = step.width as Width;
-    const found = route(this.#tree, offset);
-    if (step.kind === KIND.write) {
-      this.#host.writeMemory(offset, width, value);
-      found?.twin.oracle.writeBar(found.bar, found.offset, width, value);
+    if (region === IO && offset >= 0xcf8 && offset < 0xd00) return this.#ports(step);
+    const space = region === IO ? 'io' : 'memory';
+    const found = route(this.#tree, space, offset);
+    const target = space === 'io' ? this.#host.root.route('io', offset) : undefined;
+    if (kind === KIND.write) {
+      if (space === 'memory') this.#host.writeMemory(offset, width, value);
+      else target?.function.writeBar(target.bar, target.offset, width, value);
+      found?.node.oracle.writeBar(found.bar, found.offset, width, value);
       return undefined;
     }
-    const got = this.#host.readMemory(offset, width);
-    const want = found ? found.twin.oracle.readBar(found.bar, found.offset, width) : 256 ** width - 1;
+    const got =
+      space === 'memory'
+        ? this.#host.readMemory(offset, width)
+        : (target?.function.readBar(target.bar, target.offset, width) ?? ones(width));
+    const want = found ? found.node.oracle.readBar(found.bar, found.offset, width) : 256 ** width - 1;
     this.#seenRead = { got, want, mask: ones(width) };
-    return got === want ? undefined : `read: memory ${hex(offset)} reads ${hex(got)}, should be ${hex(want)}`;
+    return got === want ? undefined : `read: ${this.#place(step)} reads ${hex(got)}, should be ${hex(want)}`;
+  }
+
+  /** PCI Local Bus 3.0 §3.2.2.3.2: bits 30:24 and 1:0 of the address read 0; only a dword access is of the address. */
+  #ports(step: Access): string | undefined {
+    const { kind, offset, value } = step;
+    const width = step.width as Width;
+    const [bus, devfn] = [(this.#latch >>> 16) & 0xff, (this.#latch >>> 8) & 0xff];
+    const node = this.#latch & 0x8000_0000 ? this.#find(bus, devfn) : undefined;
+    const register = (this.#latch & 0xfc) + (offset & 3);
+    if (kind === KIND.write) {
+      this.#host.writePort(offset, width, value);
+      if (offset >= 0xcfc) return this.#configWritten(node, register, width, value);
+      if (offset === 0xcf8 && width === 4) this.#latch = (value & 0x80ff_fffc) >>> 0;
+      return undefined;
+    }
+    const got = this.#host.readPort(offset, width);
+    if (offset >= 0xcfc) return this.#compareRead(step, got, node, register);
+    const want = offset === 0xcf8 && width === 4 ? this.#latch : ones(width);
+    this.#seenRead = { got, want, mask: ones(width) };
+    return got === want ? undefined : `read: ${this.#place(step)} reads ${hex(got)}, should be ${hex(want)}`;
   }
 
   #signal(step: Access): string | undefined {
@@ -244,8 +349,12 @@ class BridgeSubject implements Subject<Access> {
       mix(twin.oracle.bytes[4] & 7);
       if (below) mix(twin.oracle.bytes[0x3e] & 0x40);
       const base = twin.oracle.read(0x10, 4);
-      const found = route(this.#tree, ((base & ~15) >>> 0) + 0x1000);
-      mix(found ? this.#nodes.findIndex((n) => n.twin === found.twin) : -1);
+      const found = route(this.#tree, 'memory', ((base & ~15) >>> 0) + 0x1000);
+      mix(found ? this.#nodes.indexOf(found.node) : -1);
+    }
+    for (const { oracle } of this.#nodes) {
+      const port = route(this.#tree, 'io', (oracle.read(0x18, 4) & ~3) >>> 0);
+      mix(port ? this.#nodes.indexOf(port.node) : -1);
     }
     return h;
   }
@@ -285,85 +394,108 @@ class BridgeSubject implements Subject<Access> {
   #differences(): Access[] {
     const reads: Access[] = [];
     for (let bus = 0; bus < 256; bus++)
-      for (const { twin } of findOnBus(this.#tree, 0, bus) ?? [])
+      for (const { twin, devfn } of findOnBus(this.#tree, 0, bus) ?? [])
         for (const { region, offset, width } of twin.differences())
-          if (region === REGION.config)
-            reads.push(access(KIND.read, region, width, (bus << 8) | (twin.spec.bdf & 0xff), offset, 0));
+          if (region === REGION.config) reads.push(access(KIND.read, region, width, (bus << 8) | devfn, offset, 0));
     return reads;
   }
 
   #place(step: Access): string {
-    if (step.region !== REGION.config) return `memory ${hex(step.offset)} width ${step.width}`;
-    const node = this.#find(step.function >> 8, step.function & 0xff);
+    if (step.region !== REGION.config)
+      return `${step.region === IO ? 'port' : 'memory'} ${hex(step.offset)} width ${step.width}`;
+    const node = this.#find((step.function >> 8) & 0xff, step.function & 0xff);
     const name = node?.twin.spec.name ?? 'nobody';
     const where = node?.twin.where(REGION.config, step.offset, step.width) ?? `config+${hex(step.offset, 2)}`;
-    return `${formatBdf(step.function)} (${name}) ${where}`;
+    return `${formatBdf(step.function & 0xffff)} (${name}) ${where}${step.function & ECAM_SEGMENT ? ' by ECAM' : ''}`;
   }
 
   #find(bus: number, devfn: number): Node | undefined {
-    return findOnBus(this.#tree, 0, bus)?.find((n) => (n.twin.spec.bdf & 0xff) === devfn);
+    return findOnBus(this.#tree, 0, bus)?.find((n) => n.devfn === devfn);
   }
 }
 
-/** The functions on the bus that has a number now: PCI-to-PCI Bridge 1.2 §3.1.2.2; the root's own is 0. */
-function findOnBus(nodes: Node[], own: number, bus: number): Node[] | undefined {
-  if (bus === own) return nodes;
-  for (const { twin, below } of nodes) {
-    if (!below) continue;
-    const { bytes } = twin.oracle;
-    const [secondary, subordinate] = [bytes[0x19], bytes[0x1a]];
-    // a secondary bus of number 0 would be the root itself: the bridge has not been set up
-    if (secondary === 0 || bus < secondary || bus > subordinate) continue;
-    return findOnBus(below, secondary, bus);
-  }
-  return undefined;
+const NEAR_BARS: BarSpec[] = [
+  { bar: 2, kind: 'io', sizeBytes: 16 },
+  { bar: 3, kind: 'mem32', sizeBytes: 4096 },
+  { bar: 6, kind: 'rom', sizeBytes: 65536 },
+];
+const FAR_BARS: BarSpec[] = [
+  { bar: 0, kind: 'mem64', sizeBytes: 65536, prefetchable: true },
+  { bar: 2, kind: 'io', sizeBytes: 4096 },
+  { bar: 3, kind: 'mem32', sizeBytes: 65536 },
+];
+
+/** Writes that a firmware makes so that all six are reached: bus, device and function, offset, width, value. */
+const SET_UP = [
+  ...[0x008, 0x010, 0x108, 0x100, 0x200].map((fn) => [fn, 0x04, 2, 7]),
+  ...[
+    [0x008, 0x18, 4, 0x0002_0100],
+    [0x108, 0x18, 4, 0x0002_0201],
+  ],
+  ...[0x008, 0x108].flatMap((fn) => [
+    [fn, 0x20, 4, 0x2000_1000],
+    [fn, 0x1c, 2, 0x2010],
+    [fn, 0x24, 4, 0x4000_3000],
+  ]),
+  ...[0x008, 0x108].flatMap((fn) => [
+    [fn, 0x28, 4, 1],
+    [fn, 0x2c, 4, 1],
+    [fn, 0x30, 2, 1],
+    [fn, 0x32, 2, 1],
+  ]),
+  ...[
+    [0x010, 0x10, 4, 0x3000_0000],
+    [0x010, 0x14, 4, 0],
+  ],
+  ...[
+    [0x100, 0x10, 4, 0x1000_0000],
+    [0x100, 0x14, 4, 0],
+    [0x100, 0x18, 4, 0x1000],
+    [0x100, 0x1c, 4, 0x1001_0000],
+  ],
+  ...[
+    [0x200, 0x10, 4, 0x3000_0000],
+    [0x200, 0x14, 4, 1],
+    [0x200, 0x18, 4, 0x2000],
+    [0x200, 0x1c, 4, 0x1002_0000],
+  ],
+  ...[
+    [0x100, 0x30, 4, 0x1004_0001],
+    [0x200, 0x18, 4, 0x1_1000],
+    [0x100, 0x18, 4, 0x1_2ff0],
+  ],
+] as const;
+
+function setUp(prng: Prng): Access {
+  const [fn, offset, width, value] = prng.pick(SET_UP as readonly (readonly number[])[]);
+  return access(KIND.write, REGION.config, width, fn, offset, value);
 }
 
-/** Who decodes a memory address: BARs on a bus, then what the bridges' windows forward. §4 of the same. */
-function route(nodes: readonly Node[], address: number): { twin: Twin; bar: number; offset: number } | undefined {
-  for (const { twin } of nodes) {
-    for (const { bar, sizeBytes, kind } of twin.spec.bars) {
-      const { oracle } = twin;
-      if (kind === 'io' || kind === 'rom' || !(oracle.bytes[4] & 2) || asleep(twin)) continue;
-      const at = 0x10 + 4 * bar;
-      const high = kind === 'mem64' ? oracle.read(at + 4, 4) : 0;
-      const base = high * 2 ** 32 + ((oracle.read(at, 4) & ~15) >>> 0);
-      // an address of 0 is none, nor is what sizing leaves at the top
-      if (base === 0 || (kind === 'mem32' && base + sizeBytes > 0xffff_ffff) || base + sizeBytes > 2 ** 64 - 1)
-        continue;
-      if (address >= base && address < base + sizeBytes) return { twin, bar, offset: address - base };
-    }
+/** Bus numbers, windows and addresses that lead somewhere, next to each other and at the ends. */
+function leading(prng: Prng, at: number, node: Node): number | undefined {
+  if (node.below) {
+    if (at >= 0x18 && at <= 0x1a) return prng.below(5) + 256 * prng.below(5) + 65536 * prng.below(5);
+    if (at === 0x1c || at === 0x1d) return prng.pick([0x10, 0x10, 0x00, 0x1010, 0xf0]);
+    if (at >= 0x20 && at < 0x28) return prng.pick([0x1000, 0x1000, 0x2000, 0x1010, 0x0000, 0xfff0]);
+    if (at >= 0x28 && at < 0x34) return prng.pick([0, 0, 1]);
+    return undefined;
   }
-  for (const { twin, below } of nodes) {
-    if (!below || !forwards(twin, address)) continue;
-    const found = route(below, address);
-    if (found) return found;
-  }
-  return undefined;
-}
-
-function forwards({ oracle }: Twin, address: number): boolean {
-  if (!(oracle.bytes[4] & 2)) return false;
-  const base = (oracle.read(0x20, 2) >> 4) * 2 ** 20;
-  const limit = (oracle.read(0x22, 2) >> 4) * 2 ** 20 + 0xf_ffff;
-  return address >= base && address <= limit;
-}
-
-/** In D3hot nothing decodes, PM 1.2 §5.4.1. */
-function asleep({ oracle }: Twin): boolean {
-  const at = oracle.bits.capabilities.get(1);
-  return at !== undefined && (oracle.bytes[at + 4] & 3) === 3;
+  const bar = node.bars.find((b) => at === (b.bar === 6 ? 0x30 : 0x10 + 4 * b.bar));
+  if (!bar) return at >= 0x10 && at < 0x28 ? prng.pick([0, 0, 1]) : undefined;
+  if (bar.kind === 'io') return prng.pick([0x1000, 0x1000, 0x1010, 0x2000, 0xffff_fff0, 0x10000]);
+  const address = prng.pick([0x1000_0000, 0x1000_0000, 0x1001_0000, 0x100f_0000, 0x2000_0000, 0x1_0000, 0xffff_0000]);
+  return address | (bar.kind === 'rom' ? prng.below(2) : 0);
 }
 
 const RELEVANT =
-  /^(command|status|primaryBus|secondaryBus|subordinateBus|memoryBase|memoryLimit|bridgeControl|bar\d.*|msi\.|msix\.|pm\.pmcsr|pcie\.deviceControl|vendorId)/;
+  /^(command|status|primaryBus|secondaryBus|subordinateBus|memory|prefetch|io(Base|Limit)|bridgeControl|bar\d.*|rom|msi\.|msix\.|pm\.pmcsr|pcie\.deviceControl|aer\.correctableMask|vendorId)/;
 
 export const BRIDGE_TARGET: Target<Access> = {
   name: 'bridge',
   about: 'bridges: who answers at a bus number or an address, and secondary bus resets',
   unit: 'accesses',
-  variants: 2,
-  open: (variant) => new BridgeSubject(variant === 0),
+  variants: SHAPES.length,
+  open: (variant) => new BridgeSubject(SHAPES[variant]),
   encode: encodeAccesses,
   decode: decodeAccesses,
 };
