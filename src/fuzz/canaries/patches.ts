@@ -3,6 +3,7 @@ import { CONFIG_CANARIES } from './patches/config.ts';
 import { MSI_CANARIES } from './patches/msi.ts';
 import { NVME_CANARIES } from './patches/nvme.ts';
 import { SOCKET_CANARIES } from './patches/socket.ts';
+import { VFIO_USER_CANARIES } from './patches/vfio-user.ts';
 import { XEN_CANARIES } from './patches/xen.ts';
 
 /** Mistakes that somebody made or might make, in any layer. */
@@ -12,4 +13,5 @@ export const CANARIES: readonly Canary[] = [
   ...XEN_CANARIES,
   ...NVME_CANARIES,
   ...SOCKET_CANARIES,
+  ...VFIO_USER_CANARIES,
 ];

@@ -10,6 +10,7 @@ const TARGETS: Record<string, () => Promise<unknown>> = {
   'nvme-regs': async () => (await import('./nvme-regs.ts')).NVME_TARGET,
   hypercalls: async () => (await import('./hypercalls.ts')).HYPERCALL_TARGET,
   socket: async () => (await import('./socket.ts')).SOCKET_TARGET,
+  'vfio-user': async () => (await import('./vfio-user.ts')).VFIO_USER_TARGET,
   dump: async () => (await import('./dump.ts')).DUMP_TARGET,
 };
 

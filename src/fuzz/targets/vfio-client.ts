@@ -1,0 +1,306 @@
+import type { VfioDevice } from '../../harness/vfio-user/device.ts';
+import { Session } from '../../harness/vfio-user/session.ts';
+import { type Expected, judgeVersion, type NaiveVfioServer, type VfioFd } from '../oracle/naive-vfio.ts';
+import { CONNECTION, FakeHost, type Piece } from './vfio-host.ts';
+import { tellMessage } from './vfio-words.ts';
+
+const HEADER = 16;
+const LARGEST = HEADER + 16 + (1 << 20);
+const MOST_FDS = 253;
+const REPLY = 1;
+const NO_REPLY = 0x10;
+const ERROR = 0x20;
+const FILE_BYTES = 0x10000n;
+/** Most pieces that one message is cut into. */
+const MOST_PIECES = 64;
+
+/** What must come next: the reply to a message. */
+interface Due {
+  id: number;
+  command: number;
+  expected: Expected | 'version' | 'any error';
+  what: string;
+}
+
+/** The client of a session under test, with the oracle reading along. A connection that has ended is made anew. */
+export class VfioClient {
+  readonly #device: VfioDevice;
+  readonly #naive: NaiveVfioServer;
+  readonly #resync: () => void;
+  #host: FakeHost | undefined;
+  #kept: Uint8Array[] = [];
+  #input: Uint8Array = new Uint8Array(0);
+  #inputFds: { at: number; fds: readonly VfioFd[] }[] = [];
+  #output: Uint8Array = new Uint8Array(0);
+  #due: Due[] = [];
+  /** Why the connection must be ended. */
+  #mustEnd: string | undefined;
+  /** It may be ended instead of going on. */
+  #mayEnd = false;
+  #ended: string | undefined;
+  #version: ReturnType<typeof judgeVersion> | undefined;
+  broken: string | undefined;
+  heard: string[] = [];
+  isTelling = false;
+  /** Command and errno of the last reply. */
+  last = 0;
+
+  /** @param resync lets the twin take over the device's state, after what the text leaves open */
+  constructor(device: VfioDevice, naive: NaiveVfioServer, resync: () => void) {
+    this.#resync = resync;
+    this.#device = device;
+    this.#naive = naive;
+  }
+
+  get isGreeted(): boolean {
+    return this.#naive.greeted;
+  }
+
+  /** As when made. */
+  begin(): void {
+    this.#host = undefined;
+    this.#naive.leave();
+    this.broken = undefined;
+    this.last = 0;
+  }
+
+  send(bytes: Uint8Array, kinds: readonly VfioFd['kind'][], cut: number): void {
+    const host = (this.#host ??= this.#connect());
+    const fds = kinds.map((kind) => host.makeFd(kind, kind === 'file' ? FILE_BYTES : 0n));
+    if (cut === 1 && fds.length === 0) {
+      this.#kept.push(bytes);
+      return;
+    }
+    const whole = new Uint8Array(Buffer.concat([...this.#kept, bytes]));
+    this.#kept = [];
+    if (whole.length === 0) return;
+    const size = cut < 2 ? whole.length : Math.max(cut - 1, Math.ceil(whole.length / MOST_PIECES));
+    for (let at = 0; at < whole.length; at += size)
+      host.push({ bytes: whole.slice(at, at + size), fds: at === 0 ? fds : [] });
+    this.#pump();
+  }
+
+  /** The device did something of itself; the session looks at it after the next message. */
+  nudge(): void {
+    if (!this.#host || !this.#naive.greeted || this.#input.length > 0 || this.#kept.length > 0) return;
+    const bytes = new Uint8Array(32);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, 0x0004ffff, true); // DEVICE_GET_INFO
+    view.setUint32(4, 32, true);
+    view.setUint32(16, 16, true);
+    this.#host.push({ bytes, fds: [] });
+    this.#pump();
+  }
+
+  leave(): void {
+    if (!this.#host) return;
+    this.#host.end();
+    this.#pump();
+    if (this.#host && !this.broken) this.broken = 'close: the client is gone and the server keeps the connection';
+  }
+
+  #connect(): FakeHost {
+    const host = new FakeHost();
+    host.onReceive = (piece) => this.#received(piece);
+    this.#kept = [];
+    this.#input = new Uint8Array(0);
+    this.#inputFds = [];
+    this.#output = new Uint8Array(0);
+    this.#due = [];
+    this.#mustEnd = this.#ended = this.#version = undefined;
+    this.#mayEnd = false;
+    new Session(host, CONNECTION, this.#device, (why) => {
+      this.#ended = why ?? '';
+    });
+    return host;
+  }
+
+  #pump(): void {
+    const host = this.#host!;
+    try {
+      host.pump(() => this.#rest(host));
+    } catch (error) {
+      this.broken ??= `throws: ${String(error)}`;
+    }
+    if (host.isClosed) this.#host = undefined;
+  }
+
+  /** The session reads a piece: what it must come to is worked out before it does anything. */
+  #received({ bytes, fds }: Piece): void {
+    if (this.#mustEnd) return;
+    const joined = new Uint8Array(this.#input.length + bytes.length);
+    joined.set(this.#input);
+    joined.set(bytes, this.#input.length);
+    if (fds.length > 0) this.#inputFds.push({ at: joined.length - 1, fds });
+    let at = 0;
+    while (joined.length - at >= HEADER && !this.#mustEnd) {
+      const view = new DataView(joined.buffer, at);
+      const size = view.getUint32(4, true);
+      const flags = view.getUint32(8, true);
+      if (size < HEADER || size > LARGEST) this.#mustEnd = `message of ${size} bytes`;
+      else if ((flags & 15) > REPLY) this.#mustEnd = `message of type ${flags & 15}`;
+      if (this.#mustEnd || joined.length - at < size) break;
+      const own = this.#inputFds.filter((held) => held.at < at + size);
+      this.#inputFds = this.#inputFds.filter((held) => held.at >= at + size);
+      const payload = joined.slice(at + HEADER, at + size);
+      const message = { id: view.getUint16(0, true), command: view.getUint16(2, true), flags, payload };
+      this.#message({ ...message, fds: own.flatMap((held) => held.fds) });
+      at += size;
+    }
+    this.#input = joined.slice(at);
+    for (const held of this.#inputFds) held.at -= at;
+    if (this.#inputFds.reduce((sum, { fds }) => sum + fds.length, 0) > MOST_FDS)
+      this.#mustEnd ??= 'burst of descriptors';
+  }
+
+  #message(m: { id: number; command: number; flags: number; payload: Uint8Array; fds: readonly VfioFd[] }): void {
+    const { id, command, flags, payload } = m;
+    const wantsReply = (flags & NO_REPLY) === 0;
+    const due = (expected: Due['expected']) => {
+      if (wantsReply) this.#due.push({ id, command, expected, what: tellMessage(command, payload) });
+    };
+    if ((flags & 15) === REPLY) this.#mustEnd = 'reply to nothing';
+    else if (!this.#naive.greeted && command !== 1) {
+      due('any error');
+      this.#mustEnd = 'command before VERSION';
+    } else if (!this.#naive.greeted) {
+      const version = judgeVersion(payload);
+      this.#version = version;
+      if (version.verdict === 'refuse') {
+        due('any error');
+        this.#mustEnd = 'VERSION that cannot be';
+      } else {
+        if (version.verdict === 'either') this.#mayEnd = true;
+        due('version');
+        this.#naive.greeted = true;
+        this.#naive.writeMultiple = version.writeMultiple;
+      }
+    } else due(this.#naive.execute(m));
+  }
+
+  /** The session has finished a turn. */
+  #rest(host: FakeHost): void {
+    if (this.broken) return;
+    this.#compareReplies(host);
+    const ended = this.#ended !== undefined;
+    this.broken ??= host.wrong && `descriptors: ${host.wrong}`;
+    if (ended !== host.isClosed) this.broken ??= 'close: the session ended without closing its connection';
+    if (this.#mustEnd && !ended) this.broken ??= `close: the connection goes on after a ${this.#mustEnd}`;
+    if (ended && this.#ended !== '' && !this.#mustEnd && !this.#mayEnd)
+      this.broken ??= `close: the connection is ended without cause: ${this.#ended}`;
+    const expected = ended ? [] : this.#naive.irqs.settle();
+    if (!ended) this.#compareSignals(host, expected);
+    host.signals = [];
+    if (ended) this.#naive.leave();
+    if (ended && this.#mayEnd) this.#resync();
+    const partial = ended ? [] : this.#inputFds.flatMap(({ fds }) => fds.map((fd) => fd.number));
+    this.#compareFds(host, partial);
+  }
+
+  #compareSignals(host: FakeHost, expected: readonly number[]): void {
+    const count = (list: readonly number[], fd: number) => list.filter((n) => n === fd).length;
+    for (const fd of new Set([...expected, ...host.signals])) {
+      const [got, want] = [count(host.signals, fd), count(expected, fd)];
+      if (got !== want) this.broken ??= `interrupt: an eventfd is signalled ${got} times, should be ${want} times`;
+    }
+    if (this.isTelling && host.signals.length > 0) this.heard.push(`${host.signals.length} eventfds signalled`);
+  }
+
+  #compareFds(host: FakeHost, partial: readonly number[]): void {
+    const kept = this.#naive.keptFds;
+    for (const fd of partial) kept.add(fd);
+    for (const [fd, { kind }] of host.open)
+      if (!kept.has(fd))
+        this.broken ??= `descriptors: one that is ${kind === 'eventfd' ? 'an eventfd' : `a ${kind}`} is left open`;
+    for (const fd of kept) if (!host.open.has(fd)) this.broken ??= 'descriptors: one that is in use was closed';
+  }
+
+  #compareReplies(host: FakeHost): void {
+    const sent = new Uint8Array(Buffer.concat([this.#output, ...host.sent]));
+    host.sent = [];
+    let at = 0;
+    while (sent.length - at >= HEADER && !this.broken) {
+      const view = new DataView(sent.buffer, at);
+      const size = view.getUint32(4, true);
+      if (size < HEADER || size > LARGEST) {
+        this.broken = `reply: a message of ${size} bytes`;
+        return;
+      }
+      if (sent.length - at < size) break;
+      this.#reply(view, sent.slice(at + HEADER, at + size));
+      at += size;
+    }
+    this.#output = sent.slice(at);
+    if (this.broken) return;
+    if (this.#output.length > 0) this.broken = 'reply: half a message';
+    if (this.#mayEnd && this.#ended !== undefined) return;
+    // a conversation that ends need not say why
+    const [left] = this.#due.filter((d) => !(this.#mustEnd && d.expected === 'any error'));
+    if (left) this.broken = `silence: no reply to ${left.what}`;
+  }
+
+  #reply(view: DataView, payload: Uint8Array): void {
+    const [id, command] = [view.getUint16(0, true), view.getUint16(2, true)];
+    const [flags, errno] = [view.getUint32(8, true), view.getUint32(12, true)];
+    const due = this.#due.shift();
+    this.last = (command << 8) | (errno & 0xff);
+    if (this.isTelling)
+      this.heard.push(flags & ERROR ? `errno ${errno}` : `reply of ${payload.length} bytes${shown(payload)}`);
+    if (!due) this.broken = `reply: one with id ${id} to command ${command} that wants none`;
+    else if (id !== due.id || command !== due.command)
+      this.broken = `reply: to command ${command} with id ${id} where ${due.what} with id ${due.id} is next`;
+    else if (flags !== (flags & ERROR ? REPLY | ERROR : REPLY))
+      this.broken = `reply: flags 0x${flags.toString(16)} of the one to ${due.what}`;
+    else if (flags & ERROR) {
+      if (payload.length > 0) this.broken = `reply: an error to ${due.what} with ${payload.length} bytes`;
+      this.#compareErrno(due, errno);
+    } else if (errno !== 0) this.broken = `reply: errno ${errno} without the error bit, to ${due.what}`;
+    else this.#comparePayload(due, payload);
+  }
+
+  #compareErrno({ expected, what }: Due, errno: number): void {
+    if (expected === 'any error') return;
+    if (expected === 'version') {
+      if (!this.#mayEnd) this.broken ??= `errno: ${what} gets ${errno}, should be accepted`;
+    } else if (!expected.errno?.includes(errno))
+      this.broken ??= `errno: ${what} gets ${errno}, should ${expected.errno && !('payloads' in expected) ? `be ${expected.errno.join(' or ')}` : 'succeed'}`;
+  }
+
+  #comparePayload({ expected, what }: Due, payload: Uint8Array): void {
+    if (expected === 'version') this.broken ??= this.#compareVersion(payload);
+    else if (expected === 'any error' || !('payloads' in expected))
+      this.broken ??= `errno: ${what} succeeds, should get ${expected === 'any error' ? 'an error' : expected.errno.join(' or ')}`;
+    else if (!expected.payloads.some((want) => Buffer.compare(want, payload) === 0)) {
+      const [want] = expected.payloads;
+      this.broken ??=
+        want.length === payload.length
+          ? `value: ${what} gives${shown(payload)}, should be${shown(want)}`
+          : `reply: ${what} gives ${payload.length} bytes, should be ${want.length}`;
+    }
+  }
+
+  /** The same major number, capabilities no wider than the client's, text that ends in NUL. */
+  #compareVersion(payload: Uint8Array): string | undefined {
+    const { limits, writeMultiple } = this.#version!;
+    if (payload.length < 5 || payload.some((b, i) => i < 4 && b !== 0))
+      return 'version: the reply is not of version 0.0';
+    if (payload[payload.length - 1] !== 0) return 'version: the text of the reply does not end in NUL';
+    try {
+      const { capabilities } = JSON.parse(new TextDecoder().decode(payload.slice(4, -1)));
+      for (const [name, most] of Object.entries(limits))
+        if (typeof capabilities[name] !== 'number' || capabilities[name] > most)
+          return `version: ${name} is ${capabilities[name]}, should be at most ${most}`;
+      if (capabilities.write_multiple === true && !writeMultiple) return 'version: write_multiple was not asked for';
+    } catch {
+      return 'version: the text of the reply is no JSON with capabilities';
+    }
+    return undefined;
+  }
+}
+
+/** The end of a payload, which is where values are. */
+function shown(payload: Uint8Array): string {
+  if (payload.length === 0) return '';
+  const tail = payload.length > 40 ? payload.slice(16, 40) : payload.length > 16 ? payload.slice(16) : payload;
+  return ` ${payload.length > 16 ? '…' : ''}${Buffer.from(tail).toString('hex')}${payload.length > 40 ? '…' : ''}`;
+}
