@@ -1,5 +1,6 @@
 export * from './access.ts';
 export { type BootGsi, type BootOptions, boot, registerGsi } from './boot.ts';
+export { readOneBlock } from './drivers/nvme.ts';
 export * from './drivers/nvme-layout.ts';
 export { type BarWindow, type EnumerateOptions, enumerate } from './enumerate.ts';
 export { SHARED_INFO_BYTES } from './event-bits.ts';

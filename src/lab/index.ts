@@ -1,3 +1,6 @@
+export { BringUp, type BroughtUp } from './bringup.ts';
+export { amplestHost, type BringUpHost, type BringUpOptions } from './bringup-setup.ts';
+export type { LimitName, Refusal } from './bringup-stop.ts';
 export {
   builtinDrive,
   CASE_WORKLOADS,

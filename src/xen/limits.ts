@@ -8,6 +8,8 @@ export interface XenLimits {
   eventLinkBits: number;
   /** vCPUs of an HVM domain. */
   hvmVcpus: number;
+  /** Functions that can be passed through to an HVM domain. */
+  guestFunctions: number;
 }
 
 /** Where each number comes from; paths are below xen/ in Xen's tree. */
@@ -17,10 +19,18 @@ export const LIMIT_SOURCES: Record<keyof XenLimits, string> = {
     'drivers/passthrough/vtd/iommu.h: IREMAP_ENTRY_NR 2^16, VT-d §5.1.2.2; intremap.c: msi_msg_to_remap_entry, -EFAULT beyond',
   eventLinkBits: 'include/public/event_channel.h: EVTCHN_FIFO_LINK_BITS 17',
   hvmVcpus: 'include/public/hvm/hvm_info_table.h: HVM_MAX_VCPUS 128',
+  guestFunctions:
+    'QEMU hw/i386/pc_piix.c: one bus of 32 devices, of which 3 are taken; 8 functions each (libxl: vslots)',
 };
 
 /** Of every release. */
-export const RELEASE_LIMITS: XenLimits = { cpus: 4095, remappingEntries: 1 << 16, eventLinkBits: 17, hvmVcpus: 128 };
+export const RELEASE_LIMITS: XenLimits = {
+  cpus: 4095,
+  remappingEntries: 1 << 16,
+  eventLinkBits: 17,
+  hvmVcpus: 128,
+  guestFunctions: 29 * 8,
+};
 
 /**
  * Deviation: the numbers of the profile `xen-unbounded`. What depends on their width grows with them: the index of a
@@ -32,4 +42,5 @@ export const LIFTED_LIMITS: XenLimits = {
   remappingEntries: 1 << 24,
   eventLinkBits: 24,
   hvmVcpus: 1 << 12,
+  guestFunctions: 1 << 14,
 };
