@@ -1,6 +1,7 @@
 import { Arena, UsageError } from '../core/index.ts';
 import { type Guest, type KernelProfile, KernelRecords, type NvmeController } from '../guest/index.ts';
 import { createNvmeFunction, MemoryNamespace } from '../pci/devices/nvme/index.ts';
+import type { MessageQueue } from '../pci/index.ts';
 import {
   BusHostFunction,
   type DeviceModelProfile,
@@ -163,15 +164,21 @@ export function controllerAt(shape: BringUpShape, index: number): NvmeController
   return { bdf, memoryBase: RAM_BASE + index * span, vectors: shape.vectors, ioDepth: 2 };
 }
 
+/** The parts of a bring-up that a drive is attached to. */
+export interface BringUpParts {
+  options: BringUpOptions;
+  shape: BringUpShape;
+  hypervisor: Hypervisor;
+  arena: Arena;
+  ram: PagedRam;
+}
+
 /** Puts a drive on the host's bus, assigns it, and puts the device model in front of it. */
 export function attachDrive(
-  options: BringUpOptions,
-  shape: BringUpShape,
-  hypervisor: Hypervisor,
+  { options, shape, hypervisor, arena, ram }: BringUpParts,
   bus: FunctionBus,
-  arena: Arena,
-  ram: PagedRam,
   toolstack: Toolstack,
+  messages: MessageQueue,
   index: number,
 ): Slot {
   const controller = controllerAt(shape, index);
@@ -183,11 +190,12 @@ export function attachDrive(
     arena,
     dma: ram,
   });
+  fn.messages = messages;
   const { regions } = bus.add(fn, fn.layout.bars);
   assignToGuest(hypervisor, fn);
   const host = new BusHostFunction(bus, fn.bdf, regions);
   const guestTable = GUEST_TABLE_BASE + index * 0x10000;
   const model = new PassthroughDevice(options.deviceModel, host, toolstack, { guestTable, arena });
   model.attach();
-  return { fn, model, guestBdf: controller.bdf, controller };
+  return { fn, messages, model, guestBdf: controller.bdf, controller };
 }

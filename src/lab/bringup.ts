@@ -17,7 +17,7 @@ import {
   type Task,
   WAIT,
 } from '../guest/index.ts';
-import type { EmulatedFunction } from '../pci/index.ts';
+import { MessageQueue, type MessageSink } from '../pci/index.ts';
 import type { Domain, Hypervisor } from '../xen/index.ts';
 import {
   attachDrive,
@@ -72,6 +72,14 @@ export class BringUp {
   refusals = 0;
   readonly #domain: Domain;
   readonly #bus = new FunctionBus(FIRST_BAR_ADDRESS);
+  /** Messages of all functions that are on their way, and what takes them. */
+  readonly #messages = new MessageQueue();
+  readonly #arrivals: MessageSink = {
+    message: (_vector, addressLo, addressHi, data) => {
+      this.hypervisor.deliverMessage(addressLo, addressHi, data);
+      this.#upcall();
+    },
+  };
   readonly #byBdf = new Map<number, Slot>();
   #task = -1;
   #inUpcall = false;
@@ -90,7 +98,7 @@ export class BringUp {
       this.#refused(call, call === 'map_pirq' ? mapLimit(this.hypervisor, rc) : 'other', rc),
     );
     for (let i = 0; i < shape.attached; i++) {
-      const slot = attachDrive(options, shape, this.hypervisor, this.#bus, this.arena, this.ram, toolstack, i);
+      const slot = attachDrive(this, this.#bus, toolstack, this.#messages, i);
       this.slots.push(slot);
       this.#byBdf.set(slot.guestBdf, slot);
     }
@@ -111,6 +119,19 @@ export class BringUp {
     for (let q = 1; q <= ioQueues; q++)
       if (this.records.perform('queue.flags', [slot.guestBdf, q]) & QUEUE_FLAG.created) queues++;
     return { state: nameOf(CONTROLLER_STATE, state), mode: nameOf(MSI_MODE, mode), vectors, queues };
+  }
+
+  /** Vectors of a controller that the kernel has enabled and that cannot reach it: not mapped, or without event channel. */
+  deafVectors(index: number): number {
+    const { guestBdf } = this.slots[index];
+    const vectors = this.records.perform('device.vectors', [guestBdf]);
+    let deaf = 0;
+    for (let entry = 0; entry < vectors; entry++) {
+      const irq = this.records.perform('vector.irq', [guestBdf, entry]);
+      const isMapped = this.#domain.irqOf(this.records.perform('irq.pirq', [irq])) > 0;
+      if (!isMapped || this.records.perform('irq.port', [irq]) === 0) deaf++;
+    }
+    return deaf;
   }
 
   /** Vectors of all controllers whose interrupts go to an event channel of the guest. */
@@ -220,7 +241,7 @@ export class BringUp {
     if (!slot) return 2 ** (8 * width) - 1;
     if (region === CONFIG_REGION) return slot.model.readConfig(offset, width);
     const inTable = slot.model.tableOffset(region, offset);
-    return inTable >= 0 ? slot.model.readTable(inTable) : this.#touch(slot.fn, slot.fn.readBar(region, offset, width));
+    return inTable >= 0 ? slot.model.readTable(inTable) : slot.fn.readBar(region, offset, width);
   }
 
   #write({ bdf, region, offset, width, value }: Extract<Access, { op: 'write' }>): void {
@@ -229,15 +250,8 @@ export class BringUp {
     const inTable = region === CONFIG_REGION ? -1 : slot.model.tableOffset(region, offset);
     if (region === CONFIG_REGION) slot.model.writeConfig(offset, width, value);
     else if (inTable >= 0) slot.model.writeTable(inTable, value);
-    else {
-      slot.fn.writeBar(region, offset, width, value);
-      this.#touch(slot.fn, 0);
-    }
-  }
-
-  #touch(fn: EmulatedFunction, value: number): number {
-    if (fn.effects.length > 0) this.#bus.sending.add(fn);
-    return value;
+    else slot.fn.writeBar(region, offset, width, value);
+    slot.fn.effects.length = 0; // INTx, which nobody is bound to
   }
 
   #load(address: number): number {
@@ -255,18 +269,8 @@ export class BringUp {
 
   /** Lets everything happen that is due: messages of devices, then the guest's upcall, until nothing is left. */
   #settle(): void {
-    const { sending } = this.#bus;
-    while (sending.size > 0 || (!this.#inUpcall && this.#domain.sharedInfo[0] !== 0)) {
-      for (const fn of sending) {
-        sending.delete(fn);
-        for (const effect of fn.effects.splice(0)) {
-          if (effect.kind !== 'message') continue;
-          this.hypervisor.deliverMessage(effect.addressLo, effect.addressHi, effect.data);
-          this.#upcall();
-        }
-      }
+    while (this.#messages.drain(this.#arrivals) || (!this.#inUpcall && this.#domain.sharedInfo[0] !== 0))
       this.#upcall();
-    }
   }
 
   /** The vCPU takes the upcall between two instructions of whatever task it runs. */

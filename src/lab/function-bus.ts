@@ -16,8 +16,6 @@ export interface HostSlot {
 /** The host's PCI bus: functions, their memory BARs placed one after another and decoding, as firmware leaves them. */
 export class FunctionBus implements HostBus {
   readonly slots: HostSlot[] = [];
-  /** Functions that a write over the bus made send something; whoever drains their effects takes them out. */
-  readonly sending = new Set<EmulatedFunction>();
   readonly #bySbdf = new Map<number, HostSlot>();
   /** Memory BARs by ascending address, as they are placed. */
   readonly #windows: { slot: HostSlot; region: HostRegion }[] = [];
@@ -47,9 +45,7 @@ export class FunctionBus implements HostBus {
   }
 
   writeConfig(sbdf: number, offset: number, width: Width, value: number): void {
-    const fn = this.#slot(sbdf)?.fn;
-    fn?.writeConfig(offset, width, value);
-    if (fn?.effects.length) this.sending.add(fn);
+    this.#slot(sbdf)?.fn.writeConfig(offset, width, value);
   }
 
   readMmio(address: number): number {
@@ -59,10 +55,7 @@ export class FunctionBus implements HostBus {
 
   writeMmio(address: number, value: number): void {
     const hit = this.#decode(address);
-    if (!hit) return;
-    const { fn } = hit.slot;
-    fn.writeBar(hit.region.bar, address - hit.region.base, 4, value);
-    if (fn.effects.length) this.sending.add(fn);
+    hit?.slot.fn.writeBar(hit.region.bar, address - hit.region.base, 4, value);
   }
 
   #place(fn: EmulatedFunction, bar: BarSpec): number {

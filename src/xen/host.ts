@@ -35,14 +35,14 @@ export interface HostOptions extends Partial<HostSize> {
 /** A flat logical id has eight bits. */
 const FLAT_CPUS = 8;
 
-/** A pass-through softirq waits for this record: one number, so that raising one allocates nothing. */
+/** A pass-through softirq waits for this record: 32 bits, so that raising one allocates nothing. */
 export function dpciWork(slot: number, pirq: number): number {
-  return slot * PIRQS + pirq;
+  return (slot << PIRQ_BITS) | pirq;
 }
-export const dpciSlot = (work: number) => Math.floor(work / PIRQS);
-export const dpciPirq = (work: number) => work % PIRQS;
-/** More than any domain has. */
-const PIRQS = 0x1000000;
+export const dpciSlot = (work: number) => work >>> PIRQ_BITS;
+export const dpciPirq = (work: number) => work & ((1 << PIRQ_BITS) - 1);
+/** More pirqs than any domain has; the rest is enough for the slots. */
+const PIRQ_BITS = 24;
 /** What the model's tables are made for. */
 const MAX_IRQS = 1 << 24;
 
