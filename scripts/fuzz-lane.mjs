@@ -14,7 +14,16 @@ import { parseArgs } from 'node:util';
 const { targetNames } = await import('../dist/fuzz/targets/index.js');
 
 /** Parts of `--accesses`, roughly by steps a second; a target without one gets 1. */
-const WEIGHTS = { config: 300, msi: 200, msix: 250, bridge: 150, 'nvme-regs': 40, hypercalls: 30, dump: 10 };
+const WEIGHTS = {
+  config: 300,
+  msi: 200,
+  msix: 250,
+  bridge: 150,
+  'nvme-regs': 40,
+  machine: 8,
+  hypercalls: 30,
+  dump: 10,
+};
 
 const { values } = parseArgs({
   options: {

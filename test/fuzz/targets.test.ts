@@ -4,7 +4,14 @@ import { fuzz } from '../../src/fuzz/engine.ts';
 import { encodeInput } from '../../src/fuzz/input-file.ts';
 import { getTarget, targetNames } from '../../src/fuzz/targets/index.ts';
 
-const RUNS: Record<string, number> = { dump: 300, hypercalls: 500, 'nvme-regs': 600, socket: 80, 'vfio-user': 150 };
+const RUNS: Record<string, number> = {
+  dump: 300,
+  hypercalls: 500,
+  'nvme-regs': 600,
+  machine: 250,
+  socket: 80,
+  'vfio-user': 150,
+};
 
 describe.each(targetNames())('%s', (name) => {
   test('a short run finds nothing', async () => {

@@ -1,5 +1,6 @@
 import type { Canary } from './canary.ts';
 import { CONFIG_CANARIES } from './patches/config.ts';
+import { MACHINE_CANARIES } from './patches/machine.ts';
 import { MSI_CANARIES } from './patches/msi.ts';
 import { NVME_CANARIES } from './patches/nvme.ts';
 import { SOCKET_CANARIES } from './patches/socket.ts';
@@ -12,6 +13,7 @@ export const CANARIES: readonly Canary[] = [
   ...MSI_CANARIES,
   ...XEN_CANARIES,
   ...NVME_CANARIES,
+  ...MACHINE_CANARIES,
   ...SOCKET_CANARIES,
   ...VFIO_USER_CANARIES,
 ];

@@ -8,6 +8,7 @@ const TARGETS: Record<string, () => Promise<unknown>> = {
   msix: async () => (await import('./devices.ts')).MSIX_TARGET,
   bridge: async () => (await import('./bridge.ts')).BRIDGE_TARGET,
   'nvme-regs': async () => (await import('./nvme-regs.ts')).NVME_TARGET,
+  machine: async () => (await import('./machine.ts')).MACHINE_TARGET,
   hypercalls: async () => (await import('./hypercalls.ts')).HYPERCALL_TARGET,
   socket: async () => (await import('./socket.ts')).SOCKET_TARGET,
   'vfio-user': async () => (await import('./vfio-user.ts')).VFIO_USER_TARGET,
