@@ -22,7 +22,7 @@ export function comparePirqs(
   for (let pirq = 0; pirq < domain.records; pirq++) {
     const deed = pirqs.get(pirq);
     if (!deed && pirq < gsis) continue; // the host's own irqs
-    const irq = domain.irq[pirq];
+    const irq = domain.irqOf(pirq);
     const isWrong =
       deed?.state === 'mapped' ? irq <= 0 : deed?.state === 'reserved' ? irq !== -1 : deed ? irq > 0 : irq !== 0;
     if (isWrong) return `pirq: ${pirq} is ${deed?.state ?? 'free'} by what was asked, but has irq ${irq}`;

@@ -54,11 +54,11 @@ export class MachineDoor {
     this.#watchHypercalls();
     this.#watchMessages();
     this.#watchGuest();
-    for (const { fn } of machine.slots) {
-      const { effects } = fn;
-      effects.push = (...added) => {
-        for (const effect of added) if (effect.kind === 'message') this.sent++;
-        return Array.prototype.push.apply(effects, added);
+    for (const { messages } of machine.slots) {
+      const original = messages.message.bind(messages);
+      messages.message = (...words) => {
+        this.sent++;
+        original(...words);
       };
     }
   }
@@ -184,10 +184,10 @@ export class MachineDoor {
         for (let entry = 0; entry < this.#machine.options.vectors; entry++) {
           const at = 4 * entry;
           const isIt =
-            words[at] >>> 0 === addressLo && words[at + 1] >>> 0 === addressHi && words[at + 2] >>> 0 === data;
+            words[at] === (addressLo | 0) && words[at + 1] === (addressHi | 0) && words[at + 2] === (data | 0);
           if (isIt && (words[at + 3] & 1) === 0) return { slot, entry };
         }
-      } else if (msi?.enabled && msi.addressLo === addressLo && msi.addressHi === addressHi && msi.data === data)
+      } else if (msi?.enabled && (msi.addressLo | 0) === (addressLo | 0) && msi.data === data >>> 0)
         return { slot, entry: -1 };
     }
     return undefined;

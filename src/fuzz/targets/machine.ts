@@ -71,6 +71,8 @@ const DEVICES = 2;
 const VECTORS = 2;
 const GSIS = 16;
 const MESSAGE_PIRQS = 8;
+/** Takes what a step that ended early has left. */
+const NOWHERE = { message: () => {} };
 /** Ports that are taken before, so that those of pirqs lie on both sides of a word of the bitmaps, or of its selector. */
 const PORTS_TAKEN = { drivers: 30, registers: 61 } as const;
 
@@ -132,7 +134,7 @@ class MachineSubject implements Subject<MachineStep> {
 
   restore({ arena, door, log, isDead }: Saved): void {
     this.#machine.arena.restore(arena);
-    for (const { fn } of this.#machine.slots) fn.effects.length = 0;
+    for (const { messages } of this.#machine.slots) messages.drain(NOWHERE);
     this.#machine.takeViolations();
     this.#door.restore(door);
     this.#log = log.slice();

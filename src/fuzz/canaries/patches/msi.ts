@@ -79,8 +79,8 @@ export const MSI_CANARIES: readonly Canary[] = [
     'msix',
     TABLE,
     'signals while function mask set fire',
-    'if (records[at + RECORD.open] !== 0 && (this.words[4 * number + 3] & 1) === 0) return number;',
-    'if ((this.words[4 * number + 3] & 1) === 0) return number;',
+    'if (vector < records[at + RECORD.open]) {\n      const number',
+    'if (vector < records[at + RECORD.count]) {\n      const number',
   ),
   canary(
     'msix',
