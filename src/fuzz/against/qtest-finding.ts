@@ -6,7 +6,7 @@ import { type Access, KIND, REGION, SIGNAL } from '../access.ts';
 import { contentName, encodeInput } from '../input-file.ts';
 import type { FunctionTarget } from '../targets/devices.ts';
 import { getTarget } from '../targets/index.ts';
-import { actionsOf } from './qtest-actions.ts';
+import { actionsOf, RAM } from './qtest-actions.ts';
 import type { QtestFinding } from './qtest-judge.ts';
 import type { QtestPeer } from './qtest-peer.ts';
 
@@ -56,7 +56,7 @@ export function qtestScript(peer: QtestPeer, { aim, steps, law, register, text, 
     region === REGION.config
       ? config('out', offset, width, value)
       : [`write${SUFFIX[width]} ${hex((homes.get(region) ?? 0) + offset)} ${hex(value)}`];
-  const read = ({ region, offset, width }: Access) =>
+  const read = ({ region, offset, width }: Pick<Access, 'region' | 'offset' | 'width'>) =>
     region === REGION.config
       ? config('in', offset, width)
       : [`read${SUFFIX[width]} ${hex((homes.get(region) ?? 0) + offset)}`];
@@ -74,9 +74,14 @@ export function qtestScript(peer: QtestPeer, { aim, steps, law, register, text, 
     else if (step.kind === KIND.reset) lines.push('# reset of the machine', 'outb 0xcf9 0x6');
     else if (actions) {
       const begins = step.value === SIGNAL.begins;
-      const pokes = begins ? [...actions.prepare, ...actions.raise(step.offset)] : actions.lower(step.offset);
       lines.push(`# vector ${step.offset} ${begins ? 'is raised' : 'has no condition any more'}`);
-      for (const p of pokes) lines.push(...write(p.region, p.offset, p.width, p.value));
+      for (const p of begins ? actions.raise(step.offset) : actions.lower(step.offset)) {
+        if (p.region === RAM)
+          lines.push(
+            `${p.does ? 'read' : 'write'}${SUFFIX[p.width]} ${hex(p.offset)}${p.does ? '' : ` ${hex(p.value)}`}`,
+          );
+        else lines.push(...(p.does ? read(p) : write(p.region, p.offset, p.width, p.value)));
+      }
     }
   }
   const found = measured.layout.registers.find((r) => r.register.name === register);

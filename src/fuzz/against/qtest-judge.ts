@@ -49,6 +49,7 @@ export interface QtestResult {
 
 const MOST_STEPS = 48;
 const MOST_TRIES = 800;
+const MOST_FRESH_TRIES = 200;
 
 /** @param open reaches the function; again where QEMU died of an access */
 export async function judgeQtest(open: () => Promise<QtestPlace>, options: QtestJudgeOptions): Promise<QtestResult> {
@@ -177,12 +178,10 @@ class Bench {
 
   /** Another QEMU in place of one that died. @returns its last words @throws the error if it did not die */
   async #reopen(error: unknown): Promise<string> {
-    const { place, measured } = this.#duel.peer;
+    const { place } = this.#duel.peer;
     const words = error instanceof QtestError ? await place.lastWords?.() : undefined;
     if (words === undefined) throw error;
-    await place.close();
-    this.#duel = new QtestDuel(await QtestPeer.open(await this.#open(), measured));
-    this.#steps.clear();
+    await this.#replace();
     return words;
   }
 
@@ -214,24 +213,51 @@ class Bench {
     return told === undefined;
   }
 
+  /** From a QEMU that nothing was done to; if what is found needs that for each try, so. */
   async #shrink(aim: Aim, input: readonly Access[], wanted: Difference, run: number): Promise<QtestFinding> {
-    const makes = this.#makes(aim);
-    const candidates = reduce(input, (step) => makes.simpler(step));
-    let last = wanted;
+    await this.#replace();
+    const isSteady = (await this.#shows(aim, input, wanted)) !== undefined;
+    let shrunk = isSteady ? await this.#reduce(aim, input, wanted, false) : { steps: [...input], difference: wanted };
+    await this.#replace();
+    if (this.#canReplace && isSteady && !(await this.#shows(aim, shrunk.steps, wanted)))
+      shrunk = await this.#reduce(aim, input, wanted, true);
+    await this.#replace();
+    const { steps } = shrunk;
+    const text = isSteady ? shrunk.difference.text : `${wanted.text}, only after the inputs before`;
+    const difference = { ...shrunk.difference, text };
+    const { story } = await this.carryOut(aim, steps);
+    const lines = steps.map((step) => formatStep(step, this.#space));
+    return { ...difference, aim, run, found: input.length, steps, lines, story };
+  }
+
+  async #reduce(aim: Aim, input: readonly Access[], wanted: Difference, afresh: boolean) {
+    const candidates = reduce(input, (step) => this.#makes(aim).simpler(step));
+    let difference = wanted;
     let tries = 0;
     let next = candidates.next();
     while (!next.done) {
       let needed = 0;
-      if (tries++ < MOST_TRIES) {
+      if (tries++ < (afresh ? MOST_FRESH_TRIES : MOST_TRIES)) {
+        if (afresh) await this.#replace();
         const shown = await this.#shows(aim, next.value, wanted);
-        if (shown) [last, needed] = [shown.difference, shown.steps];
+        if (shown) [difference, needed] = [shown.difference, shown.steps];
       }
       next = candidates.next(needed);
     }
-    const steps = next.value;
-    const { story } = await this.carryOut(aim, steps);
-    const lines = steps.map((step) => formatStep(step, this.#space));
-    return { ...last, aim, run, found: input.length, steps, lines, story };
+    return { steps: next.value, difference };
+  }
+
+  get #canReplace(): boolean {
+    return this.#duel.peer.place.lastWords !== undefined;
+  }
+
+  /** A device has state that no reset of the machine clears: another QEMU, where we have started it. */
+  async #replace(): Promise<void> {
+    const { place, measured } = this.#duel.peer;
+    if (!this.#canReplace) return;
+    await place.close();
+    this.#duel = new QtestDuel(await QtestPeer.open(await this.#open(), measured));
+    this.#steps.clear();
   }
 
   async #shows(aim: Aim, steps: readonly Access[], wanted: Difference) {

@@ -1,6 +1,6 @@
-import { hex, readLe } from '../../core/index.ts';
 import type { Layout } from '../../pci/index.ts';
 import { QEMU_7_2, type QemuDeviation } from './qemu-7.2.ts';
+import { idOf } from './qtest-actions.ts';
 import type { Difference } from './qtest-duel.ts';
 
 /** Vendor and device of the functions that deviations name. */
@@ -20,8 +20,7 @@ const OF_A_DEVICE = ['abort', 'line', 'message', 'pending'];
 
 /** The known deviations of QEMU 7.2 that may show on a function. */
 export function knownOf({ image }: Layout): QemuDeviation[] {
-  const id = [0, 2].map((at) => hex(readLe(image, at, 2), 4).slice(2)).join(':');
-  const name = NAMES[id];
+  const name = NAMES[idOf(image)];
   const isIts = ({ devices }: QemuDeviation) => devices.some((d) => d.replace(/@port$/, '') === name);
   return QEMU_7_2.filter((d) => !OF_A_DEVICE.includes(d.law) || isIts(d));
 }

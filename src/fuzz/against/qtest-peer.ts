@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { fromHex, readLe, type Width } from '../../core/index.ts';
 import { QemuPci } from '../../harness/qemu/pci.ts';
 import { probeFunction } from '../../harness/qemu/probe.ts';
@@ -5,6 +6,7 @@ import type { QtestMachine } from '../../harness/qemu/process.ts';
 import { applySetup, type Setup } from '../../harness/qemu/recorder.ts';
 import { type BarSpec, barAt, barsFromMasks, compileLayout, type Layout } from '../../pci/index.ts';
 import { REGION } from '../access.ts';
+import { type Poke, RAM } from './qtest-actions.ts';
 
 /** A page of guest RAM where messages arrive, and RAM that a device's queues may have. */
 export const MESSAGE_PAGE = 0x20_0000;
@@ -82,6 +84,16 @@ export class QtestPeer {
   write(region: number, offset: number, width: Width, value: number): Promise<void> {
     if (region === REGION.config) return this.#pci.write(this.bdf, this.#pci.best, offset, width, value);
     return this.#machine.qtest.write(this.#home(region) + offset, width, value);
+  }
+
+  async poke({ region, offset, width, value, does }: Poke): Promise<void> {
+    const { qtest } = this.#machine;
+    if (does === 'read') await this.read(region, offset, width);
+    else if (does === 'await') {
+      for (let looked = 0; looked < MOST_LOOKS && ((await qtest.read(offset, width)) & value) === 0; looked++)
+        if (looked >= EAGER_LOOKS) await pause(1);
+    } else if (region === RAM) await qtest.write(offset, width, value);
+    else await this.write(region, offset, width, value);
   }
 
   /** All of configuration space. */
@@ -168,6 +180,9 @@ export class QtestPeer {
   }
 }
 
+/** A device works in QEMU's main loop, between our commands; one that does nothing is given up. */
+const EAGER_LOOKS = 20;
+const MOST_LOOKS = 200;
 const STATUS = 6;
 const FIRST_PCI_PIN = 16;
 const EMPTY_PAGE = new Uint8Array(Uint32Array.from({ length: MESSAGE_WORDS }, () => NO_MESSAGE).buffer);
