@@ -12,8 +12,8 @@ export class PagedRam implements DmaMemory, GuestMemory {
   readonly #bytes: Uint8Array;
   /** Frame + 1 of each page that exists; they are taken in order. */
   readonly #frames: Float64Array;
-  /** Where a frame is in {@link #bytes}; made from {@link #frames} when it is not known. */
-  readonly #places = new Map<number, number>();
+  /** Place + 1 of frames in {@link #bytes}, by a hash of the frame; the next free word is taken if that is not. */
+  readonly #places: Int32Array;
   readonly #count: Int32Array;
 
   /** @param pages that can exist */
@@ -21,11 +21,12 @@ export class PagedRam implements DmaMemory, GuestMemory {
     this.#bytes = arena.bytes(pages * PAGE, 'guest RAM');
     const frames = arena.bytes(pages * 8, 'guest RAM frames');
     this.#frames = new Float64Array(frames.buffer, frames.byteOffset, pages);
+    this.#places = arena.int32(hashWords(pages), 'guest RAM places');
     this.#count = arena.int32(1, 'guest RAM pages');
   }
 
   static sizeBytes(pages: number): number {
-    return pages * (PAGE + 8) + 8;
+    return pages * (PAGE + 8) + hashWords(pages) * 4 + 16;
   }
 
   get pages(): number {
@@ -75,15 +76,17 @@ export class PagedRam implements DmaMemory, GuestMemory {
   /** Index of the byte at `address`, −1 while its page does not exist. */
   #find(address: number): number {
     const frame = Math.floor(address / PAGE);
-    const place = this.#places.get(frame);
-    // a state that was restored may know other pages than those found before
-    const isKnown = place !== undefined && place < this.#count[0] && this.#frames[place] === frame + 1;
-    if (isKnown) return place * PAGE + (address - frame * PAGE);
-    if (this.#places.size >= this.#count[0] && place === undefined) return -1;
-    this.#places.clear();
-    for (let i = 0; i < this.#count[0]; i++) this.#places.set(this.#frames[i] - 1, i);
-    const found = this.#places.get(frame);
-    return found === undefined ? -1 : found * PAGE + (address - frame * PAGE);
+    const place = this.#places[this.#wordOf(frame)] - 1;
+    return place < 0 ? -1 : place * PAGE + (address - frame * PAGE);
+  }
+
+  /** The word that has a frame's place, or the free one that would. */
+  #wordOf(frame: number): number {
+    const places = this.#places;
+    const last = places.length - 1;
+    let word = Math.imul(frame, 0x9e3779b1) & last;
+    while (places[word] !== 0 && this.#frames[places[word] - 1] !== frame + 1) word = (word + 1) & last;
+    return word;
   }
 
   #make(address: number): number {
@@ -95,7 +98,7 @@ export class PagedRam implements DmaMemory, GuestMemory {
     const frame = Math.floor(address / PAGE);
     this.#frames[place] = frame + 1;
     this.#count[0] = place + 1;
-    this.#places.set(frame, place);
+    this.#places[this.#wordOf(frame)] = place + 1;
     return place * PAGE + (address - frame * PAGE);
   }
 }
@@ -103,4 +106,9 @@ export class PagedRam implements DmaMemory, GuestMemory {
 function isZero(bytes: Uint8Array, from: number, end: number): boolean {
   for (let i = from; i < end; i++) if (bytes[i] !== 0) return false;
   return true;
+}
+
+/** A power of two of which at most half is used. */
+function hashWords(pages: number): number {
+  return 2 ** Math.ceil(Math.log2(2 * pages + 2));
 }
