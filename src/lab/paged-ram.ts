@@ -84,7 +84,8 @@ export class PagedRam implements DmaMemory, GuestMemory {
   #wordOf(frame: number): number {
     const places = this.#places;
     const last = places.length - 1;
-    let word = Math.imul(frame, 0x9e3779b1) & last;
+    const mixed = Math.imul(frame, 0x9e3779b1);
+    let word = (mixed ^ (mixed >>> 15)) & last;
     while (places[word] !== 0 && this.#frames[places[word] - 1] !== frame + 1) word = (word + 1) & last;
     return word;
   }
