@@ -41,6 +41,7 @@ function section(question: QuestionResult): string {
   );
   return `<h2>${escaped(question.title)}</h2><p>One operation: ${escaped(question.operation)}.</p>${charts.join('')}
 ${question.targets.length ? `<h3>Targets</h3>${tableOf(question.targets.map(targetRow))}` : ''}
+${(question.tables ?? []).map((t) => `<h3>${escaped(t.title)}</h3>${tableOf([t.head, ...t.rows])}`).join('')}
 <details><summary>Medians</summary>${tableOf(rows)}</details>`;
 }
 

@@ -1,3 +1,5 @@
+import type { TextTable } from './question.ts';
+
 /** What a worker tells of one variant. */
 export type Measured =
   | { skipped: string }
@@ -44,6 +46,7 @@ export interface QuestionResult {
   xLabel: string;
   cases: CaseResult[];
   targets: TargetResult[];
+  tables?: TextTable[];
 }
 
 /** The whole of one run, as written by `--json`. */

@@ -10,6 +10,13 @@ export interface Work {
   figures?(): Record<string, number>;
 }
 
+/** Work that cannot be repeated in one process, as it ends where there is no more room. */
+export interface OnePass {
+  /** Does all of it: nanoseconds an operation for each part, in order, and operations of a part. */
+  pass(): { ns: number[]; operations: number };
+  figures?(): Record<string, number>;
+}
+
 /** A measurable situation, done in several ways. */
 export interface Case {
   id: string;
@@ -21,7 +28,9 @@ export interface Case {
   /** Left out by `--quick`. */
   slow?: boolean;
   /** Sets a variant up, or says in a few words why that cannot be done here. */
-  variants: Record<string, () => Work | string | Promise<Work | string>>;
+  variants: Record<string, () => Work | OnePass | string | Promise<Work | OnePass | string>>;
+  /** How long a variant may take; default 5. */
+  minutes?: number;
 }
 
 /** Median nanoseconds of one operation, or a figure; NaN if not measured. */
@@ -45,6 +54,14 @@ export interface Question {
   xLabel: string;
   cases: Case[];
   targets: Target[];
+  /** What is not measured but found out. */
+  tables?(quick: boolean): TextTable[];
+}
+
+export interface TextTable {
+  title: string;
+  head: string[];
+  rows: string[][];
 }
 
 /** The largest of some numbers over the smallest: 1 is flat. */

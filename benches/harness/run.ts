@@ -10,13 +10,13 @@ import type { Case, Lookup, Question } from './question.ts';
 import { printQuestion } from './tables.ts';
 
 /** All of benches/, in the order of running. */
-const QUESTIONS = ['allocation', 'deliver', 'registers', 'snapshot', 'explore'] as const;
+const QUESTIONS = ['allocation', 'deliver', 'registers', 'snapshot', 'explore', 'bringup'] as const;
 
 const FULL = { rounds: 7, roundMs: 60 };
 const QUICK = { rounds: 5, roundMs: 15 };
 const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url));
 /** A worker that takes longer has gone astray. */
-const WORKER_TIMEOUT_MS = 300_000;
+const WORKER_MINUTES = 5;
 
 /**
  * Measures the questions named (all if none; the caller knows that they exist), prints tables as it goes, writes what was asked for.
@@ -66,14 +66,15 @@ function measure(question: Question, quick: boolean, complain: (why: string) => 
     if (!Number.isFinite(measured)) return { what, is, limit };
     return { what, is, limit, value: measured, met: is === 'at most' ? measured <= limit : measured >= limit };
   });
-  return { name, title, operation, xLabel, cases, targets };
+  const tables = question.tables?.(quick);
+  return { name, title, operation, xLabel, cases, targets, ...(tables && { tables }) };
 }
 
 function measureCase(question: Question, c: Case, quick: boolean, complain: (why: string) => void): CaseResult {
   const sums = new Map<number, string>();
   const variants = Object.keys(c.variants).map((variant) => {
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${question.name} ${c.id} ${variant} …`);
-    const measured = runWorker(question.name, c.id, variant, quick);
+    const measured = runWorker(question.name, c, variant, quick);
     if (!('skipped' in measured)) sums.set(measured.checksum, variant);
     return summarize(variant, measured);
   });
@@ -83,12 +84,13 @@ function measureCase(question: Question, c: Case, quick: boolean, complain: (why
   return { id: c.id, ...(c.x !== undefined && { x: c.x }), ...(c.chart && { chart: c.chart }), variants };
 }
 
-function runWorker(question: string, caseId: string, variant: string, quick: boolean): Measured {
+function runWorker(question: string, c: Case, variant: string, quick: boolean): Measured {
+  const { id, minutes = WORKER_MINUTES } = c;
   const { rounds, roundMs } = quick ? QUICK : FULL;
   const done = spawnSync(
     process.execPath,
-    ['--expose-gc', '--max-old-space-size=6144', WORKER, question, caseId, variant, `${rounds}`, `${roundMs}`],
-    { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: WORKER_TIMEOUT_MS, maxBuffer: 1 << 26 },
+    ['--expose-gc', '--max-old-space-size=6144', WORKER, question, id, variant, `${rounds}`, `${roundMs}`],
+    { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 * minutes, maxBuffer: 1 << 26 },
   );
   if (done.status === 0) return JSON.parse(done.stdout) as Measured;
   const last =

@@ -2,12 +2,13 @@ import { table } from '../../src/cli/output.ts';
 import type { QuestionResult, TargetResult, VariantResult } from './measured.ts';
 
 /** Prints one question's medians with their spread, and its targets. */
-export function printQuestion({ title, operation, cases, targets }: QuestionResult): void {
+export function printQuestion({ title, operation, cases, targets, tables = [] }: QuestionResult): void {
   const lines = [`${title} (one operation: ${operation})`];
   const rows = cases.flatMap(({ id, variants }) =>
     variants.map((v, i) => [i ? '' : `  ${id}`, v.variant, ...cells(v)]),
   );
   lines.push(table(rows), ...(targets.length ? ['targets', table(targets.map(targetRow))] : []), '');
+  for (const { title: name, head, rows: body } of tables) lines.push(name, table([head, ...body]), '');
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 

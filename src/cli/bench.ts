@@ -18,7 +18,7 @@ export function register(program: Command): void {
   program
     .command('bench')
     .description('measure the model against plain baselines: CPU time, medians, ratios to targets')
-    .argument('[name...]', 'allocation, deliver, registers, snapshot, explore; default all')
+    .argument('[name...]', 'allocation, deliver, registers, snapshot, explore, bringup; default all')
     .option('--json <file>', 'write the results, with machine and versions')
     .option('--html <file>', 'write charts as one page that opens offline')
     .option('--quick', 'shorter rounds, large cases left out: for a glance')

@@ -116,8 +116,8 @@ export function makeArena(shape: BringUpShape): Arena {
 }
 
 export function ramPages({ attached, vectors, maxPort }: BringUpShape): number {
-  // queue pair and identify buffer of each controller, a few for data, the event array and its control block
-  return attached * 8 + Math.ceil((Math.min(attached * vectors, maxPort) + 1) / 1024) + 64;
+  // queue pair and identify buffer of each controller, the event array and its control block, and what a few hundred reads take
+  return attached * 4 + Math.ceil((Math.min(attached * vectors, maxPort) + 1) / 1024) + 2048;
 }
 
 export function makeGuest({ kernel, xen }: BringUpOptions): Guest {

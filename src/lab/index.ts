@@ -1,6 +1,7 @@
 export { BringUp, type BroughtUp } from './bringup.ts';
 export { amplestHost, type BringUpHost, type BringUpOptions } from './bringup-setup.ts';
 export type { LimitName, Refusal } from './bringup-stop.ts';
+export { BRINGUP_SERIES, type BringUpStop, bringUpStops } from './bringup-table.ts';
 export {
   builtinDrive,
   CASE_WORKLOADS,

@@ -47,7 +47,7 @@ export function deviceMessage(h: Host, msi: number): MsiMessage {
       data: msis.messageData[msi],
     };
   const handle = msis.type[msi] === MSI_TYPE.msi ? msi - msis.entry[msi] : msi;
-  const index = ((handle & 0x7fff) << 5) | ((handle >>> 15) << 2);
+  const index = ((handle & 0x7fff) << 5) | (((handle >>> 15) & 1) << 2);
   const addressLo = (BASE | index | REMAPPABLE | SUBHANDLE_VALID) >>> 0;
   return { addressLo, addressHi: handle >>> HANDLE_BITS, data: msi - handle };
 }
