@@ -1,7 +1,7 @@
 import type { Layout } from '../../pci/index.ts';
+import type { Difference } from './difference.ts';
 import { QEMU_7_2, type QemuDeviation } from './qemu-7.2.ts';
 import { idOf } from './qtest-actions.ts';
-import type { Difference } from './qtest-duel.ts';
 
 /** Vendor and device of the functions that deviations name. */
 const NAMES: Record<string, string> = {
