@@ -146,7 +146,7 @@ export class FunctionSubject implements Subject<Access> {
         break;
     }
     const sent = twin.compareEffects();
-    return wrong ?? sent;
+    return wrong ?? sent ?? twin.checkLaws(step);
   }
 
   finish(): string | undefined {

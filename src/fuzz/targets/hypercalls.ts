@@ -24,10 +24,13 @@ import {
 } from '../../xen/abi/index.ts';
 import { HostFault, Hypervisor, isPassthroughBound, viewPirqs, viewPorts } from '../../xen/index.ts';
 import { type Access, decodeAccesses, encodeAccesses, KIND, NOT_APPLICABLE } from '../access.ts';
+import { bindingsAgree, oneOwner } from '../oracle/laws.ts';
 import { NaiveDomain, NaiveXen } from '../oracle/naive-xen.ts';
 import type { Subject, Target } from '../target.ts';
 
 const HVM = 5;
+/** State of a port bound to a pirq, as EVTCHNOP_status has it. */
+const PORT_PIRQ = 3;
 const STUB = 6;
 const GSIS = 18;
 const FIRST_IRQ = 19;
@@ -296,7 +299,16 @@ class HypercallSubject implements Subject<Access> {
       }
       for (const [port] of naive.ports) if (!ports.has(port)) return `port: ${port} of domain ${naive.id} is gone`;
     }
-    return undefined;
+    return this.#checkLaws();
+  }
+
+  /** Of the model alone, whatever the naive one says. */
+  #checkLaws(): string | undefined {
+    const views = DOMAINS.map(({ id }) => {
+      const domain = this.#xen.domain(id);
+      return { id, pirqs: viewPirqs(domain), ports: viewPorts(domain).filter(({ state }) => state === PORT_PIRQ) };
+    });
+    return oneOwner(views) ?? bindingsAgree(views);
   }
 
   finish(): string | undefined {

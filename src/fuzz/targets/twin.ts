@@ -7,6 +7,7 @@ import {
   registersAt,
 } from '../../pci/index.ts';
 import { type Access, REGION } from '../access.ts';
+import { checkLaws, type Facts, factsOf } from '../oracle/laws.ts';
 import { NaiveFunction, type NaiveState } from '../oracle/naive-function.ts';
 import type { Place, SeenEffects, SeenRead } from '../reproducers/script.ts';
 
@@ -23,6 +24,7 @@ export class Twin {
   readonly spec: FunctionSpec;
   readonly model: EmulatedFunction;
   readonly oracle: NaiveFunction;
+  readonly #facts: Facts;
   /** What the interrupt line was last told to be. */
   line = 0;
   /** What the last step did, while `telling`: in words, what was read, and what was sent. */
@@ -42,6 +44,7 @@ export class Twin {
     this.spec = { ...spec, image };
     this.model = make(this.spec);
     this.oracle = new NaiveFunction(this.model.layout);
+    this.#facts = factsOf(this.oracle.bits);
   }
 
   /** The arena is back where it was when the twin was made. */
@@ -171,6 +174,11 @@ export class Twin {
       return `bits of ${name}: byte ${hex(at)} holds ${hex(bytes[at], 2)}, should be ${hex(oracle.bytes[at], 2)}`;
     }
     return undefined;
+  }
+
+  /** The laws of {@link FUNCTION_LAWS}; messages are those of the last step, which were as they should be. */
+  checkLaws(access: Access): string | undefined {
+    return checkLaws({ device: this.model, facts: this.#facts, access, sent: this.oracle.effects.messages });
   }
 
   /** What was told to the outside against what must have been. */
