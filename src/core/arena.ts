@@ -1,4 +1,5 @@
 import { UsageError } from './errors.ts';
+import type { Footprint } from './footprint.ts';
 
 /**
  * One block of memory from which a machine takes all its mutable state as typed arrays, so that a snapshot is a copy
@@ -13,12 +14,17 @@ export class Arena {
   readonly #labels: { at: number; label: string }[] = [];
   /** Runs of words that count for identity, [from, to); undefined: all. */
   #identity: [number, number][] | undefined;
+  readonly #footprint: Footprint | undefined;
   #used = 0;
   /** The words in use; made once, as making a view takes as long as copying 2 KiB. */
   #live: Int32Array;
 
-  /** @param capacityBytes upper bound of all state together, rounded up to 8; more than 4 GiB are possible */
-  constructor(capacityBytes = 1 << 22) {
+  /**
+   * @param capacityBytes upper bound of all state together, rounded up to 8; more than 4 GiB are possible
+   * @param footprint notes every access to the views that are handed out
+   */
+  constructor(capacityBytes = 1 << 22, footprint?: Footprint) {
+    this.#footprint = footprint;
     this.#buffer = new ArrayBuffer(roundUp(capacityBytes));
     this.#words = new Int32Array(this.#buffer);
     this.#live = this.#words.subarray(0, 0);
@@ -30,12 +36,41 @@ export class Arena {
 
   /** Takes `length` zeroed 32-bit words. `label` names them in {@link explainDifference}. */
   int32(length: number, label: string): Int32Array {
-    return new Int32Array(this.#buffer, this.#take(length * 4, label), length);
+    return this.#watched(new Int32Array(this.#buffer, this.#take(length * 4, label), length));
+  }
+
+  /** The bytes of words that {@link int32} has handed out. */
+  bytesOf(words: Int32Array): Uint8Array {
+    return this.#watched(new Uint8Array(this.#buffer, words.byteOffset, words.byteLength));
+  }
+
+  /** Takes `length` zeroed doubles. */
+  float64(length: number, label: string): Float64Array {
+    return this.#watched(new Float64Array(this.#buffer, this.#take(length * 8, label), length));
   }
 
   /** Takes `length` zeroed bytes, starting at a multiple of 8. */
   bytes(length: number, label: string): Uint8Array {
-    return new Uint8Array(this.#buffer, this.#take(length, label), length);
+    return this.#watched(new Uint8Array(this.#buffer, this.#take(length, label), length));
+  }
+
+  /** All state as words, unwatched: for who copies and compares it whole. */
+  get words(): Int32Array {
+    return this.#words.subarray(0, this.#used >> 2);
+  }
+
+  /** The label under which each word was taken, run by run: words [from, to). */
+  runs(): { label: string; from: number; to: number }[] {
+    return this.#labels.map(({ at, label }, i) => ({
+      label,
+      from: at >> 2,
+      to: (this.#labels[i + 1]?.at ?? this.#used) >> 2,
+    }));
+  }
+
+  /** True if word `index` is part of the {@link fingerprint}. */
+  isIdentity(index: number): boolean {
+    return !this.#identity || this.#identity.some(([from, to]) => index >= from && index < to);
   }
 
   /** A copy of all state; pass the previous one as `into` to re-use its memory. */
@@ -106,6 +141,10 @@ export class Arena {
       return `${owner.label}+0x${(i * 4 - owner.at).toString(16)}: ${snapshot[i]} then, ${this.#words[i]} now`;
     }
     return undefined;
+  }
+
+  #watched<V extends Int32Array | Uint8Array | Float64Array>(view: V): V {
+    return this.#footprint ? this.#footprint.wrap(view) : view;
   }
 
   #take(sizeBytes: number, label: string): number {

@@ -1,6 +1,7 @@
 export { Arena } from './arena.ts';
 export { fromHex, hex, ones, readLe, storeHex, toHex, type Width, writeLe } from './bits.ts';
 export { UsageError } from './errors.ts';
+export { Footprint } from './footprint.ts';
 export { FreeBitmap } from './free-bitmap.ts';
 export { Prng } from './prng.ts';
 export {

@@ -22,7 +22,7 @@ export class ConfigSpace {
   constructor(arena: Arena, sizeBytes: number, label: string) {
     const count = sizeBytes >> 2;
     this.words = arena.int32(count, label);
-    this.bytes = new Uint8Array(this.words.buffer, this.words.byteOffset, sizeBytes);
+    this.bytes = arena.bytesOf(this.words);
     this.#writableWords = new Int32Array(count);
     this.#w1cWords = new Int32Array(count);
     this.writable = new Uint8Array(this.#writableWords.buffer);

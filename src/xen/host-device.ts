@@ -3,12 +3,6 @@ import { NO_DOMAIN } from './irq-table.ts';
 
 export const NO_DEVICE = -1;
 
-/** Zeroed doubles from an arena, for physical addresses, which reach 2^52. */
-export function float64(arena: Arena, length: number, label: string): Float64Array {
-  const bytes = arena.bytes(length * 8, label);
-  return new Float64Array(bytes.buffer, bytes.byteOffset, length);
-}
-
 /** The PCI devices that Xen knows. drivers/passthrough/pci.c: struct pci_dev, arch_msix */
 export class DeviceTable {
   readonly capacity: number;
@@ -51,7 +45,7 @@ export class DeviceTable {
     this.hostMaskAll = column('hostMaskAll');
     this.guestMaskAll = column('guestMaskAll');
     this.usedEntries = column('usedEntries');
-    this.tablePage = float64(arena, capacity, 'xen.device.tablePage');
+    this.tablePage = arena.float64(capacity, 'xen.device.tablePage');
     this.firstMsi = column('firstMsi').fill(-1);
     this.lastMsi = column('lastMsi').fill(-1);
     this.msiGroups = column('msiGroups');

@@ -1,5 +1,5 @@
 import { type Arena, FreeBitmap } from '../core/index.ts';
-import { type DeviceTable, float64 } from './host-device.ts';
+import type { DeviceTable } from './host-device.ts';
 import { NO_MSI } from './irq-table.ts';
 
 export const MSI_TYPE = { none: 0, msi: 1, msix: 2 } as const;
@@ -50,7 +50,7 @@ export class MsiTable {
     this.guestMasked = column('guestMasked');
     this.maskPos = column('maskPos');
     this.addr64 = column('addr64');
-    this.address = float64(arena, capacity, 'xen.msi.address');
+    this.address = arena.float64(capacity, 'xen.msi.address');
     this.messageLo = column('messageLo');
     this.messageHi = column('messageHi');
     this.messageData = column('messageData');
