@@ -132,7 +132,7 @@ function describe({ deviceModel, kernel, xen, controllers, vectors, workload }: 
 }
 
 function toJson({ prepared, options, found, telling, choices }: Run): unknown {
-  const { config, digest, stepper } = prepared;
+  const { config, digest } = prepared;
   const { deviceModel, kernel, xen, controllers, vectors, workload, steps, from } = config;
   const head = {
     scenario: SCENARIO,
@@ -160,7 +160,8 @@ function toJson({ prepared, options, found, telling, choices }: Run): unknown {
     outcomes: jsonCounts(exploration.outcomes),
     states: exploration.states,
     transitions: exploration.transitions,
-    accesses: stepper.accesses,
+    accesses: exploration.accesses,
+    merged: exploration.merged,
     seconds: Number(seconds.toFixed(3)),
     statesPerSecond: Math.round(exploration.states / seconds),
     violations: Object.fromEntries(exploration.violations),
@@ -176,10 +177,16 @@ function printText({ prepared, options, found, telling, choices }: Run): void {
   if (found) {
     const { exploration, seconds } = found;
     const all = exploration.complete ? 'all' : 'stopped at a bound after';
+    const { merged, accesses, transitions } = exploration;
     print(
-      `${all} ${humanCount(exploration.interleavings)} interleavings, ` +
+      `${all} ${humanCount(exploration.interleavings)} interleavings${merged > 0 ? ' of choice points' : ''}, ` +
         `${humanCount(exploration.states)} states, ${seconds.toFixed(1)} s`,
     );
+    if (merged > 0)
+      print(
+        `  ${humanCount(merged)} of ${humanCount(accesses)} accesses of the ${humanCount(transitions)} transitions ` +
+          'are no choice points: nobody else touches what they touch before the next that is',
+      );
     const rows = [...goodCounts(exploration)].map(([good, paths]) => [
       `  ${good} of ${config.controllers} good`,
       humanCount(paths),

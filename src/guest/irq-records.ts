@@ -163,8 +163,18 @@ export class KernelRecords {
   }
 
   irq(irq: number): IrqRecord {
-    const { device, ...record } = this.#irqs.table.row(irq);
-    return { irq, ...record, bdf: device ? this.#device.get(device - 1, 'bdf') - 1 : undefined };
+    const { table } = this.#irqs;
+    const device = table.get(irq, 'device');
+    return {
+      irq,
+      type: table.get(irq, 'type'),
+      port: table.get(irq, 'port'),
+      pirq: table.get(irq, 'pirq'),
+      flags: table.get(irq, 'flags'),
+      bdf: device ? this.#device.get(device - 1, 'bdf') - 1 : undefined,
+      entry: table.get(irq, 'entry'),
+      idtVector: table.get(irq, 'idtVector'),
+    };
   }
 
   /** The irq that events on `port` go to; −1: none. */

@@ -4,7 +4,7 @@ import { builtinDump, parseDump } from '../pci/dump/index.ts';
 import type { FunctionSpec } from '../pci/index.ts';
 import { type DeviceModelProfile, deviceModel } from '../xen/device-model/index.ts';
 import { getXenProfile, type XenProfile } from '../xen/index.ts';
-import { type Exploration, explore } from './explorer.ts';
+import { type Exploration, type ExploreOptions, explore } from './explorer.ts';
 import { Machine } from './machine.ts';
 import { MAX_TASKS, runDigest } from './schedule.ts';
 import { Stepper, type TaskPlan, type TaskPosition } from './stepper.ts';
@@ -108,7 +108,7 @@ export function prepareCase(config: CaseConfig): PreparedCase {
 /** Answers the question over every interleaving, or for `sequential` over the one. */
 export function exploreCase(
   prepared: PreparedCase,
-  options: { maxStates?: number; onProgress?: (done: { states: number }) => void } = {},
+  options: Pick<ExploreOptions, 'maxStates' | 'isPlain' | 'onProgress'> = {},
 ): Exploration {
   const { config, machine, stepper, prefix } = prepared;
   const start = machine.arena.snapshot();

@@ -1,4 +1,4 @@
-import { Arena } from '../core/index.ts';
+import { Arena, type Footprint } from '../core/index.ts';
 import {
   type Access,
   type Answer,
@@ -37,6 +37,8 @@ import type { ControllerState, World } from './world.ts';
 
 export { GUEST_DOMAIN, HOST_DOMAIN, type MachineOptions, type Slot } from './machine-setup.ts';
 
+/** An upper bound of a machine's state. */
+const ARENA_BYTES = 1 << 26;
 const SHARED_INFO_ADDRESS = 0xfeff_f000;
 /**
  * State in which two machines may differ and yet behave alike. Names: which host vector an irq has (with the messages in
@@ -67,9 +69,10 @@ export class Machine implements World {
   #task = -1;
   #inUpcall = false;
 
-  constructor(options: MachineOptions) {
+  /** @param footprint notes what is read and written in the arena */
+  constructor(options: MachineOptions, footprint?: Footprint) {
     this.options = options;
-    this.arena = new Arena(1 << 26);
+    this.arena = new Arena(ARENA_BYTES, footprint);
     const { kernel } = options;
     this.guest = { profile: kernel, sharedInfo: SHARED_INFO_ADDRESS };
     const controllers = Array.from({ length: options.controllers }, (_, i) => guestController(options, i));
@@ -85,7 +88,7 @@ export class Machine implements World {
     for (const fn of functions) assignToGuest(this.hypervisor, fn);
     const inner = guestToolstack(this.hypervisor);
     this.slots = functions.map((fn, i) => {
-      const toolstack = this.#narrator.toolstack(controllers[i].bdf, inner);
+      const toolstack = this.#narrator.toolstack(controllers[i].bdf, inner, () => this.#watch.beforeToolstack());
       return passThrough(options, fn, controllers[i], this.#bus, toolstack, this.arena);
     });
     for (const slot of this.slots)
@@ -146,7 +149,19 @@ export class Machine implements World {
   }
 
   takeViolations(): string[] {
-    return [...new Set([...this.#watch.take(), ...checkInvariants(this)])].sort();
+    return [...new Set([...this.takeBroken(), ...this.presentlyBroken()])].sort();
+  }
+
+  takeBroken(): string[] {
+    return this.#watch.take();
+  }
+
+  presentlyBroken(): string[] {
+    return checkInvariants(this);
+  }
+
+  watched(footprint: Footprint): Machine {
+    return new Machine(this.options, footprint);
   }
 
   verdict(): ControllerState[] {

@@ -73,9 +73,10 @@ export class Narrator {
     else action();
   }
 
-  /** The toolstack that the device model of `bdf` uses, telling every call. */
-  toolstack(bdf: number, inner: Toolstack): Toolstack {
+  /** The toolstack that the device model of `bdf` uses, telling every call; `before` is called before each. */
+  toolstack(bdf: number, inner: Toolstack, before: () => void): Toolstack {
     const tell = <T>(action: () => T, describe: (result: T) => string): T => {
+      before();
       if (!this.trace) return action();
       return this.trace.around('device-model', action, (result) => {
         const text = describe(result);
@@ -105,7 +106,10 @@ export class Narrator {
           () => inner.unmapPirq(pirq),
           (rc) => `unmap pirq ${pirq} of ${this.#name(bdf)}: ${formatRet(rc)}`,
         ),
-      unbindPtIrq: (pirq) => inner.unbindPtIrq(pirq),
+      unbindPtIrq: (pirq) => {
+        before();
+        return inner.unbindPtIrq(pirq);
+      },
       fatal: (reason) => inner.fatal(reason),
     };
   }

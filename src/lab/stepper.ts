@@ -13,9 +13,12 @@ export interface TaskPlan {
 const FINENESS: Record<Grain, number> = { coarse: 0, group: 1, fine: 2 };
 
 /** More accesses than this in one step is a task that never ends (a bound, not a tuning knob). */
-const MAX_ACCESSES_PER_STEP = 1_000_000;
+export const MAX_ACCESSES_PER_STEP = 1_000_000;
 
-/** Where a task stands: its trie node, and how many steps it has taken. */
+/**
+ * Where a task stands: its trie node, and how many steps it has taken; where no steps are padded it matters only
+ * whether it has taken any, so that is 0 or 1.
+ */
 export interface TaskPosition {
   readonly node: TrieNode;
   readonly steps: number;
@@ -24,9 +27,9 @@ export interface TaskPosition {
 /** Runs tasks a step at a time; what one step is, `grain` says, and `atomic` joins coarse steps to the one before. */
 export class Stepper {
   readonly tries: TaskTrie[];
+  readonly grain: Grain;
   readonly #world: World;
   readonly #plans: readonly TaskPlan[];
-  readonly #grain: Grain;
   readonly #atomic: ReadonlySet<string>;
   /** Accesses carried out so far, all steps together. */
   accesses = 0;
@@ -35,7 +38,7 @@ export class Stepper {
   constructor(world: World, plans: readonly TaskPlan[], grain: Grain, atomic: ReadonlySet<string> = new Set()) {
     this.#world = world;
     this.#plans = plans;
-    this.#grain = grain;
+    this.grain = grain;
     this.#atomic = atomic;
     this.tries = plans.map((plan) => new TaskTrie(plan.make));
   }
@@ -46,7 +49,7 @@ export class Stepper {
 
   isDone(task: number, position: TaskPosition): boolean {
     if (position.node.request) return false;
-    return this.#grain !== 'coarse' || position.steps >= this.#plans[task].coarseSteps - this.#atomic.size;
+    return this.grain !== 'coarse' || position.steps >= this.#plans[task].coarseSteps - this.#atomic.size;
   }
 
   /** The name of the step that the task would take next. */
@@ -61,7 +64,7 @@ export class Stepper {
     const trie = this.tries[task];
     let node = position.node;
     while (node.request?.op === 'step') node = trie.next(node, 0);
-    for (let budget = MAX_ACCESSES_PER_STEP; node.request && !this.#isBoundary(node.request); budget--) {
+    for (let budget = MAX_ACCESSES_PER_STEP; node.request && !this.isBoundary(node.request); budget--) {
       if (budget === 0)
         throw new UsageError(`a step of controller ${task} did not end after ${MAX_ACCESSES_PER_STEP} accesses`);
       if (node.request.op === 'step') {
@@ -70,13 +73,20 @@ export class Stepper {
       }
       this.accesses++;
       node = trie.next(node, this.#world.perform(task, node.request));
-      if (this.#grain === 'fine') break;
+      if (this.grain === 'fine') break;
     }
-    return { node: trie.representative(node), steps: position.steps + 1 };
+    return this.after(task, position, node);
   }
 
-  #isBoundary(request: Access): boolean {
+  /** Where a step that began at `position` and came to `node` has led. */
+  after(task: number, position: TaskPosition, node: TrieNode): TaskPosition {
+    const steps = this.grain === 'coarse' ? position.steps + 1 : 1;
+    return { node: this.tries[task].representative(node), steps };
+  }
+
+  /** True if a step ends before `request`. */
+  isBoundary(request: Access): boolean {
     if (request.op !== 'step') return false;
-    return FINENESS[request.grain] <= FINENESS[this.#grain] && !this.#atomic.has(request.name);
+    return FINENESS[request.grain] <= FINENESS[this.grain] && !this.#atomic.has(request.name);
   }
 }

@@ -9,7 +9,9 @@ import { GUEST_DOMAIN, type Machine, type Slot } from './machine.ts';
 export class Watch {
   readonly #machine: Machine;
   readonly #broken = new Set<string>();
-  /** What others' interrupts look like before an access that could change them. */
+  /** The configuration write that is under way. */
+  #write: Extract<Access, { op: 'write' }> | undefined;
+  /** What others' interrupts look like before it makes the device model call the hypervisor; else undefined. */
   #before: string[] | undefined;
   /** pirqs whose events the present upcall has taken and not yet acknowledged. */
   readonly #owed: number[] = [];
@@ -30,17 +32,22 @@ export class Watch {
   before(access: Access): void {
     const { slots } = this.#machine;
     if (!slots) return;
-    const isConfigWrite = access.op === 'write' && access.region === CONFIG_REGION;
-    this.#before = isConfigWrite ? slots.map((slot) => this.#interruptsOf(slot)) : undefined;
+    this.#write = access.op === 'write' && access.region === CONFIG_REGION ? access : undefined;
+    this.#before = undefined;
     if (access.op === 'write') this.#checkWrite(access);
+  }
+
+  /** The device model is about to call the hypervisor: nothing else about a write can concern other functions. */
+  beforeToolstack(): void {
+    if (this.#write) this.#before ??= this.#othersInterrupts(this.#write.bdf);
   }
 
   after(access: Access, answer: Answer): void {
     if (this.#before && access.op === 'write') {
-      const { slots } = this.#machine;
-      for (const [i, slot] of slots.entries())
-        if (slot.guestBdf !== access.bdf && this.#interruptsOf(slot) !== this.#before[i]) this.#broken.add('I11');
+      const now = this.#othersInterrupts(access.bdf);
+      if (this.#before.some((interrupts, i) => interrupts !== now[i])) this.#broken.add('I11');
     }
+    this.#write = undefined;
     if (access.op === 'wait' && answer === WAIT.timedOut) {
       const { irq } = this.#machine.records.queue(access.bdf, access.queue);
       if (irq !== 0) this.#broken.add('I8').add('I20');
@@ -92,6 +99,10 @@ export class Watch {
     const at = this.#owed.indexOf(pirq);
     if (at >= 0) this.#owed.splice(at, 1);
     else if (this.#inUpcall) this.#broken.add('I21');
+  }
+
+  #othersInterrupts(bdf: number): string[] {
+    return this.#machine.slots.filter((slot) => slot.guestBdf !== bdf).map((slot) => this.#interruptsOf(slot));
   }
 
   /** Mapping, binding and port of every pirq that the device model holds for a function. */

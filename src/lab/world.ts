@@ -1,4 +1,4 @@
-import type { Arena } from '../core/index.ts';
+import type { Arena, Footprint } from '../core/index.ts';
 import type { Access, Answer } from '../guest/access.ts';
 
 /** How a controller ended: every vector reaches its own handler; up, but some vector is deaf, misrouted or missing; not up. */
@@ -19,6 +19,28 @@ export interface World {
   perform(task: number, access: Access): Answer;
   /** Names of invariants broken since the last call or in the present state. Must not change the state. */
   takeViolations(): string[];
+  /** The two halves of {@link takeViolations}: broken by accesses since the last call, and broken in the present state. */
+  takeBroken?(): string[];
+  presentlyBroken?(): string[];
+  /**
+   * A world of the same shape whose arena notes accesses in `footprint`; its state is the caller's to set. A world that
+   * has all three can be explored by what its accesses read and write, see learned-transitions.ts.
+   */
+  watched?(footprint: Footprint): World;
   /** How each controller stands when nothing more runs. May change the state; the caller restores it. */
   verdict(): ControllerState[];
+}
+
+const LETTER: Record<ControllerState, string> = { good: 'g', degraded: 'd', failed: 'f' };
+
+/** A verdict as one letter a controller. */
+export function outcomeOf(verdict: readonly ControllerState[]): string {
+  return verdict.map((state) => LETTER[state]).join('');
+}
+
+/** A world that can be explored by what its accesses read and write. */
+export type WatchableWorld = World & Required<Pick<World, 'takeBroken' | 'presentlyBroken' | 'watched'>>;
+
+export function isWatchable(world: World): world is WatchableWorld {
+  return world.takeBroken !== undefined && world.presentlyBroken !== undefined && world.watched !== undefined;
 }

@@ -1,20 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Arena } from '../../src/core/index.ts';
-import type { Access, Task } from '../../src/guest/access.ts';
+import { Arena, type Footprint } from '../../src/core/index.ts';
+import type { Access, Grain, Task } from '../../src/guest/access.ts';
 import { explore, goodCounts } from '../../src/lab/explorer.ts';
 import { countSwitches, formatSchedule, parseSchedule } from '../../src/lab/schedule.ts';
 import { Stepper } from '../../src/lab/stepper.ts';
-import type { ControllerState, World } from '../../src/lab/world.ts';
+import { type ControllerState, outcomeOf, type World } from '../../src/lab/world.ts';
 
 /** Shared cells that tasks load and store; a task is good if its own cell ends as 1. */
 class Cells implements World {
-  readonly arena = new Arena(256);
-  readonly cells = this.arena.int32(8, 'cells');
+  readonly arena: Arena;
+  readonly cells: Int32Array;
   readonly #tasks: number;
 
-  constructor(tasks: number) {
+  constructor(tasks: number, footprint?: Footprint) {
     this.#tasks = tasks;
+    this.arena = new Arena(256, footprint);
+    this.cells = this.arena.int32(8, 'cells');
   }
 
   perform(_task: number, access: Access): number {
@@ -24,7 +26,19 @@ class Cells implements World {
   }
 
   takeViolations(): string[] {
-    return this.cells[7] > 1 ? ['two in the section'] : [];
+    return [...this.takeBroken(), ...this.presentlyBroken()];
+  }
+
+  takeBroken(): string[] {
+    return [];
+  }
+
+  presentlyBroken(): string[] {
+    return this.cells[2] > 1 ? ['two in the section'] : [];
+  }
+
+  watched(footprint: Footprint): Cells {
+    return new Cells(this.#tasks, footprint);
   }
 
   verdict(): ControllerState[] {
@@ -65,9 +79,14 @@ function bruteForce(programs: readonly (readonly Op[])[], coarseSteps: number[])
   return outcomes;
 }
 
-function stepperOf(world: World, programs: readonly (readonly Op[])[], coarseSteps: number[]): Stepper {
+function stepperOf(
+  world: World,
+  programs: readonly (readonly Op[])[],
+  coarseSteps: number[],
+  grain: Grain = 'coarse',
+): Stepper {
   const plans = programs.map((ops, i) => ({ make: () => program(ops), coarseSteps: coarseSteps[i] }));
-  return new Stepper(world, plans, 'coarse');
+  return new Stepper(world, plans, grain);
 }
 
 const opArb: fc.Arbitrary<Op> = fc.oneof(
@@ -89,6 +108,54 @@ describe('explorer', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  const programsArb = fc.array(fc.array(opArb, { maxLength: 7 }), { minLength: 1, maxLength: 3 });
+
+  test.each(['coarse', 'group'] as const)('learned steps find what running every step finds, %s', (grain) => {
+    fc.assert(
+      fc.property(programsArb, (programs) => {
+        const steps = programs.map(() => 2);
+        const [learned, plain] = [false, true].map((isPlain) => {
+          const world = new Cells(programs.length);
+          return explore(world, stepperOf(world, programs, steps, grain), { isPlain });
+        });
+        expect(learned).toEqual(plain);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('fine: what is merged leaves out no outcome, and a witness replays access by access', () => {
+    fc.assert(
+      fc.property(programsArb, (programs) => {
+        const steps = programs.map(() => 2);
+        const [learned, plain] = [false, true].map((isPlain) => {
+          const world = new Cells(programs.length);
+          return explore(world, stepperOf(world, programs, steps, 'fine'), { isPlain });
+        });
+        expect([...learned.outcomes.keys()].sort()).toEqual([...plain.outcomes.keys()].sort());
+        expect(learned.states).toBeLessThanOrEqual(plain.states);
+        for (const [outcome, choices] of learned.witnesses) {
+          const world = new Cells(programs.length);
+          const stepper = stepperOf(world, programs, steps, 'fine');
+          const positions = stepper.start();
+          for (const task of choices) positions[task] = stepper.step(task, positions[task]);
+          expect(positions.every((position, task) => stepper.isDone(task, position))).toBe(true);
+          expect(outcomeOf(world.verdict())).toBe(outcome);
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('fine: accesses to cells of one’s own are no choice points', () => {
+    const own = (address: number): Op[] => [0, 1, 2, 3, 4].map((i) => ({ kind: i % 2 ? 'load' : 'store', address }));
+    const world = new Cells(2);
+    const found = explore(world, stepperOf(world, [own(0), own(1)], [1, 1], 'fine'));
+    expect(found.interleavings).toBe(2n);
+    expect(found.merged).toBe(4 * found.transitions);
+    expect(found.accesses).toBe(5 * found.transitions);
   });
 
   test('a lost update: of the six orders of two load-store pairs two are good', () => {

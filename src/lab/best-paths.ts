@@ -1,0 +1,120 @@
+import { doubled } from './int-tables.ts';
+
+const NEVER = 0x7fffffff;
+
+/** The end of a path: its last layer, the state there, and which task made the last step. */
+export interface PathEnd {
+  level: number;
+  state: number;
+  last: number;
+  violatedAt: number;
+  switches: number;
+}
+
+/**
+ * For every state of a layer the best path to it, one for each task that may have made the last step: only that matters
+ * for the switches still to come. Best is the earliest broken invariant, as the story is short then, and after that the
+ * fewest switches, as it is simple. Of equals the first that was found stays.
+ */
+export class BestPaths {
+  /** Entries of a state: one a task, and one for the start, where nobody has made a step. */
+  readonly #width: number;
+  /** Entries in the order of being found, and how many. */
+  #order = new Uint8Array(64);
+  #found = new Uint8Array(8);
+  #violatedAt: Int32Array;
+  #switches: Int32Array;
+  /** Where a path comes from: state and last task in the layer before, as state × width + task. */
+  #from: Int32Array;
+
+  constructor(tasks: number) {
+    this.#width = tasks + 1;
+    this.#violatedAt = new Int32Array(8 * this.#width);
+    this.#switches = new Int32Array(8 * this.#width);
+    this.#from = new Int32Array(8 * this.#width);
+    this.#order = new Uint8Array(8 * this.#width);
+  }
+
+  /** The empty path to state 0. */
+  begin(): void {
+    const nobody = this.#width - 1;
+    this.#order[0] = nobody;
+    this.#found[0] = 1;
+    this.#violatedAt[nobody] = NEVER;
+    this.#switches[nobody] = -1;
+  }
+
+  /** `task` steps from a state of the layer before to state `to`; at `brokenAt` something is broken, if it is not 0. */
+  extend(to: number, before: BestPaths, from: number, task: number, brokenAt: number): void {
+    const width = this.#width;
+    if (to >= this.#found.length) this.#grow();
+    const at = to * width + task;
+    for (let i = 0; i < before.#found[from]; i++) {
+      const last = before.#order[from * width + i];
+      const path = from * width + last;
+      const violatedAt = Math.min(before.#violatedAt[path], brokenAt || NEVER);
+      const switches = before.#switches[path] + (last === task ? 0 : 1);
+      if (!this.#has(to, task)) this.#order[to * width + this.#found[to]++] = task;
+      else if (!isBetter(violatedAt, switches, this.#violatedAt[at], this.#switches[at])) continue;
+      this.#violatedAt[at] = violatedAt;
+      this.#switches[at] = switches;
+      this.#from[at] = path;
+    }
+  }
+
+  /** The better of `known` and what leads to a state of this layer. */
+  bestEnd(level: number, state: number, known: PathEnd | undefined): PathEnd | undefined {
+    let best = known;
+    for (let i = 0; i < this.#found[state]; i++) {
+      const last = this.#order[state * this.#width + i];
+      const at = state * this.#width + last;
+      const violatedAt = this.#violatedAt[at];
+      const switches = this.#switches[at];
+      if (!best || isBetter(violatedAt, switches, best.violatedAt, best.switches))
+        best = { level, state, last, violatedAt, switches };
+    }
+    return best;
+  }
+
+  /** Keeps only what {@link choicesOf} needs. */
+  seal(states: number): void {
+    this.#from = this.#from.slice(0, states * this.#width);
+    this.#order = this.#found = new Uint8Array(0);
+    this.#violatedAt = this.#switches = new Int32Array(0);
+  }
+
+  /** Who makes each step of a path, given the layers from the first. */
+  static choicesOf(layers: readonly BestPaths[], { level, state, last }: PathEnd): number[] {
+    const choices: number[] = [];
+    for (let l = level, s = state, task = last; l > 0; l--) {
+      choices.push(task);
+      const width = layers[l].#width;
+      const from = layers[l].#from[s * width + task];
+      s = Math.floor(from / width);
+      task = from % width;
+    }
+    return choices.reverse();
+  }
+
+  #has(state: number, task: number): boolean {
+    for (let i = 0; i < this.#found[state]; i++) if (this.#order[state * this.#width + i] === task) return true;
+    return false;
+  }
+
+  #grow(): void {
+    const longer = (bytes: Uint8Array) => {
+      const larger = new Uint8Array(2 * bytes.length);
+      larger.set(bytes);
+      return larger;
+    };
+    this.#found = longer(this.#found);
+    this.#order = longer(this.#order);
+    this.#violatedAt = doubled(this.#violatedAt);
+    this.#switches = doubled(this.#switches);
+    this.#from = doubled(this.#from);
+  }
+}
+
+function isBetter(violatedAt: number, switches: number, otherViolatedAt: number, otherSwitches: number): boolean {
+  return violatedAt !== otherViolatedAt ? violatedAt < otherViolatedAt : switches < otherSwitches;
+}

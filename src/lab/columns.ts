@@ -1,0 +1,137 @@
+import type { Arena } from '../core/index.ts';
+import { BLOCK_WORDS } from './block-pool.ts';
+import { RowSet } from './row-set.ts';
+
+/**
+ * Where the words that ever change stand in a row of a state: in blocks of up to 16, one a column, each of one run of the
+ * arena. Words get their places in the order in which they are found to change.
+ */
+export class Columns {
+  /** Columns in use. */
+  count: number;
+  /** Words of each column, by place. */
+  readonly words: number[][] = [];
+  /** Columns that tell states apart. */
+  key: Int32Array;
+  readonly #first: number;
+  readonly #place: Int32Array;
+  readonly #runOf: Int32Array;
+  readonly #runOfColumn: number[] = [];
+  readonly #open = new Map<number, number>();
+  readonly #isRead = new Set<number>();
+  readonly #isIdentity: (word: number) => boolean;
+
+  /** @param first columns that are used otherwise, all of which tell states apart */
+  constructor(arena: Arena, first: number) {
+    this.#first = first;
+    this.count = first;
+    this.key = Int32Array.from({ length: first }, (_, i) => i);
+    this.#place = new Int32Array(arena.words.length).fill(-1);
+    this.#runOf = new Int32Array(arena.words.length);
+    for (const [i, { from, to }] of arena.runs().entries()) this.#runOf.fill(i, from, to);
+    this.#isIdentity = (word) => arena.isIdentity(word);
+  }
+
+  /** Column and place of a word as `column << 4 | place`; −1 if it has never changed. */
+  placeOf(word: number): number {
+    return this.#place[word];
+  }
+
+  runOf(word: number): number {
+    return this.#runOf[word];
+  }
+
+  /**
+   * Words that something has read. A run of the arena that nothing ever reads tells no states apart. True if that was
+   * thought of a run that has changed: states may have been taken for one that are not.
+   */
+  addRead(words: readonly number[]): boolean {
+    let isNews = false;
+    for (const word of words) {
+      const run = this.#runOf[word];
+      if (this.#isRead.has(run)) continue;
+      this.#isRead.add(run);
+      const columns = this.ofRuns((r) => r === run).filter((column) => this.#isIdentity(this.words[column][0]));
+      this.key = Int32Array.from([...this.key, ...columns]);
+      isNews ||= columns.length > 0;
+    }
+    return isNews;
+  }
+
+  /** Columns of the runs that `isChosen` says. */
+  ofRuns(isChosen: (run: number) => boolean): Int32Array {
+    const chosen: number[] = [];
+    for (let column = this.#first; column < this.count; column++)
+      if (isChosen(this.#runOfColumn[column])) chosen.push(column);
+    return Int32Array.from(chosen);
+  }
+
+  add(word: number): void {
+    const run = this.#runOf[word];
+    let column = this.#open.get(run);
+    if (column === undefined || this.words[column].length === BLOCK_WORDS) {
+      column = this.count++;
+      this.words[column] = [];
+      this.#runOfColumn[column] = run;
+      this.#open.set(run, column);
+      if (this.#isRead.has(run) && this.#isIdentity(word)) this.key = Int32Array.from([...this.key, column]);
+    }
+    this.#place[word] = (column << 4) | (this.words[column].push(word) - 1);
+  }
+}
+
+/** No value: computing it was given up. */
+const UNKNOWN = -1;
+
+/** A function of some columns, with values ≥ 0, known by example. It may look at some runs of the arena only; which, it shows. */
+export class Projection {
+  readonly #columns: Columns;
+  readonly #runs = new Set<number>();
+  #chosen: Int32Array = new Int32Array(0);
+  #all = new Int32Array(0);
+  #known = new RowSet(1);
+  #values: number[] = [];
+  #countAtChoice = 0;
+
+  constructor(columns: Columns) {
+    this.#columns = columns;
+  }
+
+  /** True if it may depend on this column. */
+  dependsOn(column: number): boolean {
+    this.#choose();
+    return this.#chosen.includes(column);
+  }
+
+  /** Takes note of words that it has looked at; true if they show that it depends on more than was known. */
+  learn(reads: readonly number[]): boolean {
+    const before = this.#runs.size;
+    for (const word of reads) this.#runs.add(this.#columns.runOf(word));
+    if (this.#runs.size === before) return false;
+    this.#countAtChoice = 0;
+    return true;
+  }
+
+  /** The value for a row, from `compute` if it is not known. */
+  value(rows: Int32Array, at: number, compute: () => number): number {
+    this.#choose();
+    const start = this.#known.open();
+    for (let i = 0; i < this.#chosen.length; i++) this.#known.rows[start + i] = rows[at + this.#chosen[i]];
+    const before = this.#known.count;
+    const index = this.#known.close(this.#all);
+    if (index < before && this.#values[index] !== UNKNOWN) return this.#values[index];
+    this.#values[index] = UNKNOWN;
+    const value = compute();
+    this.#values[index] = value;
+    return value;
+  }
+
+  #choose(): void {
+    if (this.#countAtChoice === this.#columns.count) return;
+    this.#countAtChoice = this.#columns.count;
+    this.#chosen = this.#columns.ofRuns((run) => this.#runs.has(run));
+    this.#all = Int32Array.from(this.#chosen, (_, i) => i);
+    this.#known = new RowSet(Math.max(1, this.#chosen.length));
+    this.#values = [];
+  }
+}

@@ -1,0 +1,482 @@
+import { Prng, UsageError } from '../core/index.ts';
+import { AccessBook, type AccessEffect, type KnownAccess } from './access-book.ts';
+import { BLOCK_WORDS, BlockPool } from './block-pool.ts';
+import { Columns, Projection } from './columns.ts';
+import { DecisionTrees } from './decision-trees.ts';
+import { doubled, PairMap } from './int-tables.ts';
+import { Locality, type StepWords } from './locality.ts';
+import { RowSet } from './row-set.ts';
+import { BeginAnew, NameBits, type StateSpace } from './state-space.ts';
+import { StepRun } from './step-run.ts';
+import { MAX_ACCESSES_PER_STEP, type Stepper, type TaskPosition } from './stepper.ts';
+import type { TrieNode } from './task-trie.ts';
+import { outcomeOf, type WatchableWorld } from './world.ts';
+
+/** Schedules that are run at random before exploring, so that most of what there is to learn is known. */
+const REHEARSALS = { coarse: 2, group: 2, fine: 16 };
+/** Columns kept for words that turn out to change only while exploring. */
+const SPARE_COLUMNS = 8;
+/** How long exploring goes on when it is known that it will begin anew. */
+const PATIENCE = 1.25;
+const PATIENCE_STEPS = 5_000;
+/** States that are looked at by the watched world, to find out what identity and invariants depend on. */
+const WATCHED_LOOKS = 400;
+
+/** Where a task stands, and what can be done from there. */
+interface Stand {
+  task: number;
+  position: TaskPosition;
+  /** Tree of the steps from here. */
+  root: number;
+  isDone: boolean;
+}
+
+/** Where a task stands, and how it has come there as far as that matters. */
+interface Place {
+  stand: Stand;
+  /** Accesses of the step that led here that were no choice points, see {@link Locality}. */
+  tail: number;
+}
+
+/** What a step does to the words that it does not leave alone. */
+interface StepEffect {
+  next: number;
+  columns: Int32Array;
+  /** For each column a number that stands for what is written there. */
+  writes: Int32Array;
+  broken: number;
+  steps: number;
+  accesses: number;
+  merged: number;
+  changesIdentity: boolean;
+  changesInvariants: boolean;
+  /** Where some accesses are no choice points: the step's number, and its words. */
+  id: number;
+  words: StepWords | undefined;
+}
+
+interface BlockWrite {
+  places: number[];
+  values: number[];
+}
+
+/** States of a layer; `broken` has the invariants that each state breaks, as bits. */
+export interface LearnedLayer {
+  readonly set: RowSet;
+  broken: Int32Array;
+}
+
+/**
+ * States as rows of small numbers: where each task stands, and for every run of up to 16 words that ever change the
+ * number of their contents. A step is a function of the words that its accesses read, known by example (see
+ * {@link AccessBook}), so a step that was taken once in like circumstances is a walk down a decision tree; what is new is
+ * put together from known accesses, and only an access not met before is run.
+ */
+export class LearnedSpace implements StateSpace<LearnedLayer> {
+  readonly tasks: number;
+  readonly invariants: readonly string[];
+  broken = 0;
+  stepsTaken = 1;
+  accesses = 0;
+  merged = 0;
+  readonly #world: WatchableWorld;
+  readonly #stepper: Stepper;
+  readonly #bits = new NameBits();
+  readonly #book: AccessBook;
+  readonly #locality: Locality | undefined;
+  readonly #initial: Int32Array;
+
+  readonly #pool = new BlockPool();
+  readonly #columns: Columns;
+  readonly #places: Place[] = [];
+  readonly #placeOf = new Map<string, number>();
+  readonly #stands = new Map<string, Stand>();
+  #trees = new DecisionTrees();
+  #effects: StepEffect[] = [];
+  readonly #blockWrites: BlockWrite[] = [];
+  readonly #written = new PairMap();
+  #isRehearsing = true;
+
+  /** A state in full, and the row that it is of. */
+  readonly #words: Int32Array;
+  #loaded = new Int32Array(0);
+  readonly #known: Map<number, KnownAccess>[];
+  readonly #sites: Map<number, number>[];
+  readonly #identity: Projection;
+  readonly #stateBroken: Projection;
+  readonly #identityOf = new Map<string, number>();
+  readonly #writeOf = new Map<string, number>();
+  readonly #run: StepRun;
+  #looks = 0;
+  #stride = 0;
+  #steps = 0;
+  /** Steps made when an assumption was found wrong; 0: none was. */
+  #doubtedAt = 0;
+
+  constructor(world: WatchableWorld, stepper: Stepper) {
+    this.#world = world;
+    this.#stepper = stepper;
+    this.tasks = stepper.tries.length;
+    this.invariants = this.#bits.names;
+    this.#initial = world.arena.words.slice();
+    this.#words = this.#initial.slice();
+    this.#columns = new Columns(world.arena, this.tasks + 1);
+    this.#identity = new Projection(this.#columns);
+    this.#stateBroken = new Projection(this.#columns);
+    this.#book = new AccessBook(
+      world,
+      this.#bits,
+      (word) => this.#columns.add(word),
+      (words) => this.#doubt(this.#columns.addRead(words)),
+    );
+    this.#locality = stepper.grain === 'fine' ? new Locality(this.tasks) : undefined;
+    this.#run = new StepRun(this.#words);
+    this.#known = stepper.tries.map(() => new Map());
+    this.#sites = stepper.tries.map(() => new Map());
+    this.#rehearse();
+  }
+
+  start(prefix: readonly number[]): LearnedLayer {
+    const { arena } = this.#world;
+    arena.restore(this.#initial);
+    const positions = this.#stepper.start();
+    for (const task of prefix) positions[task] = this.#stepper.step(task, positions[task]);
+    this.#world.takeBroken();
+    const words = arena.words.slice();
+    for (const [word, value] of words.entries()) if (value !== this.#initial[word]) this.#book.makeVariable(word);
+
+    this.#stride = this.#columns.count + SPARE_COLUMNS;
+    this.#loaded = new Int32Array(this.#stride);
+    this.#words.set(this.#initial);
+    const layer = this.layer();
+    const at = layer.set.open();
+    const { rows } = layer.set;
+    for (const [task, position] of positions.entries()) rows[at + task] = this.#place(task, position);
+    const block = new Int32Array(BLOCK_WORDS);
+    for (let column = this.tasks + 1; column < this.#columns.count; column++) {
+      block.fill(0);
+      for (const [i, word] of this.#columns.words[column].entries()) block[i] = words[word] ^ this.#initial[word];
+      rows[at + column] = this.#pool.intern(block);
+    }
+    rows[at + this.tasks] = this.#identityOfRow(rows, at);
+    layer.set.close(this.#columns.key);
+    layer.broken[0] = this.#brokenIn(rows, at);
+    return layer;
+  }
+
+  layer(used?: LearnedLayer): LearnedLayer {
+    if (used?.set.stride !== this.#stride) return { set: new RowSet(this.#stride), broken: new Int32Array(64) };
+    used.set.clear();
+    return used;
+  }
+
+  size(layer: LearnedLayer): number {
+    return layer.set.count;
+  }
+
+  isDone({ set }: LearnedLayer, state: number, task: number): boolean {
+    return this.#places[set.rows[state * set.stride + task]].stand.isDone;
+  }
+
+  isIdle({ set }: LearnedLayer, state: number, task: number): boolean {
+    return this.#places[set.rows[state * set.stride + task]].stand.position.steps === 0;
+  }
+
+  step(from: LearnedLayer, state: number, task: number, to: LearnedLayer): number {
+    if (++this.#steps > PATIENCE * this.#doubtedAt + PATIENCE_STEPS && this.#doubtedAt > 0) this.#beginAnew();
+    const source = from.set.rows;
+    const base = state * this.#stride;
+    const { root } = this.#places[source[base + task]].stand;
+    const found = this.#trees.findByBlock(root, source, base, this.#pool.words);
+    const effect = found >= 0 ? this.#effects[found] : this.#learn(source, base, task);
+    if (this.#locality && !this.#isRehearsing) this.#meetOthers(this.#locality, effect, source, base, task);
+
+    const at = to.set.open();
+    const { rows } = to.set;
+    for (let i = 0; i < this.#stride; i++) rows[at + i] = source[base + i];
+    rows[at + task] = effect.next;
+    const { columns, writes } = effect;
+    for (let i = 0; i < columns.length; i++) rows[at + columns[i]] = this.#write(writes[i], rows[at + columns[i]]);
+    if (effect.changesIdentity) rows[at + this.tasks] = this.#identityOfRow(rows, at);
+    const known = to.set.count;
+    const target = to.set.close(this.#columns.key);
+    if (target === known) {
+      if (target >= to.broken.length) to.broken = doubled(to.broken);
+      to.broken[target] = effect.changesInvariants ? this.#brokenIn(rows, at) : from.broken[state];
+    }
+    this.broken = effect.broken | to.broken[target];
+    this.stepsTaken = effect.steps;
+    this.accesses = effect.accesses;
+    this.merged = effect.merged;
+    return target;
+  }
+
+  outcome({ set }: LearnedLayer, state: number): string {
+    this.#load(set.rows, state * set.stride);
+    if (this.#looks++ < WATCHED_LOOKS) this.#book.watch(this.#words, (world) => world.verdict());
+    this.#world.arena.words.set(this.#words);
+    return outcomeOf(this.#world.verdict());
+  }
+
+  /** Runs some schedules at random, access by access if the grain is fine, so that little is left to be surprised by. */
+  #rehearse(): void {
+    const prng = new Prng(1);
+    for (let n = 0; n < REHEARSALS[this.#stepper.grain]; ) {
+      try {
+        let layer = this.start([]);
+        let last = -1;
+        this.#locality?.beginSchedule();
+        for (;;) {
+          const running: number[] = [];
+          for (let task = 0; task < this.tasks; task++) if (!this.isDone(layer, 0, task)) running.push(task);
+          if (running.length === 0) {
+            this.#load(layer.set.rows, 0);
+            this.#book.watch(this.#words, (world) => world.verdict());
+            break;
+          }
+          const next = this.layer();
+          // the first schedule is one task after another; in the others a task goes on for longer and longer
+          if (n === 0) last = running[0];
+          else if (!running.includes(last) || prng.below(1 + 3 * n) === 0) last = prng.pick(running);
+          this.step(layer, 0, last, next);
+          layer = next;
+        }
+        n++;
+      } catch (error) {
+        if (!(error instanceof BeginAnew)) throw error;
+      }
+    }
+    this.#isRehearsing = false;
+    this.#steps = 0;
+    this.#forgetSteps();
+  }
+
+  /** Checks that what the others have done without a choice was none. */
+  #meetOthers(locality: Locality, effect: StepEffect, rows: Int32Array, at: number, task: number): void {
+    let isNews = false;
+    for (let other = 0; other < this.tasks; other++) {
+      const { tail } = this.#places[rows[at + other]];
+      if (other !== task && tail > 0) isNews = locality.meet(effect.id, effect.words!, tail) || isNews;
+    }
+    this.#doubt(isNews);
+  }
+
+  /**
+   * An assumption was wrong. What is known is corrected at once, but exploring goes on for a while before it begins
+   * anew, as one surprise seldom comes alone.
+   */
+  #doubt(isWrong: boolean): void {
+    if (isWrong && !this.#isRehearsing && this.#doubtedAt === 0) this.#doubtedAt = this.#steps;
+  }
+
+  settle(): void {
+    if (this.#doubtedAt > 0) this.#beginAnew();
+  }
+
+  /** The block that a write makes of another. */
+  #write(write: number, block: number): number {
+    const known = this.#written.get(write, block);
+    if (known >= 0) return known;
+    const { places, values } = this.#blockWrites[write];
+    const words = this.#pool.words.slice(block * BLOCK_WORDS, (block + 1) * BLOCK_WORDS);
+    for (let i = 0; i < places.length; i++) words[places[i]] = values[i];
+    const made = this.#pool.intern(words);
+    this.#written.add(write, block, made);
+    return made;
+  }
+
+  #identityOfRow(rows: Int32Array, at: number): number {
+    if (!this.#world.identity) return 0;
+    return this.#identity.value(rows, at, () => {
+      const words = this.#look(this.#identity, rows, at, (world) => world.identity!());
+      const key = words.join();
+      const known = this.#identityOf.get(key);
+      if (known !== undefined) return known;
+      this.#identityOf.set(key, this.#identityOf.size);
+      return this.#identityOf.size - 1;
+    });
+  }
+
+  #brokenIn(rows: Int32Array, at: number): number {
+    return this.#stateBroken.value(rows, at, () =>
+      this.#bits.of(this.#look(this.#stateBroken, rows, at, (world) => world.presentlyBroken())),
+    );
+  }
+
+  /** Asks the world about a state; the first times it is watched, so as to know what the answer depends on. */
+  #look<R>(projection: Projection, rows: Int32Array, at: number, ask: (world: WatchableWorld) => R): R {
+    this.#load(rows, at);
+    if (this.#looks++ >= WATCHED_LOOKS) {
+      this.#world.arena.words.set(this.#words);
+      return ask(this.#world);
+    }
+    const { answer, reads } = this.#book.watch(this.#words, ask);
+    if (projection.learn(reads)) this.#beginAnew();
+    return answer;
+  }
+
+  /** What was put together so far no longer holds. */
+  #beginAnew(): never {
+    this.#forgetSteps();
+    this.#steps = 0;
+    this.#doubtedAt = 0;
+    throw new BeginAnew();
+  }
+
+  #forgetSteps(): void {
+    this.#trees = new DecisionTrees();
+    this.#effects = [];
+    for (const stand of this.#stands.values()) stand.root = this.#trees.plant();
+    this.#locality?.forget();
+  }
+
+  /** Puts the state of a row into `#words`. */
+  #load(rows: Int32Array, at: number): void {
+    const { words: wordsOf, count } = this.#columns;
+    const pool = this.#pool.words;
+    for (let column = this.tasks + 1; column < count; column++) {
+      const block = rows[at + column];
+      if (block === this.#loaded[column]) continue;
+      this.#loaded[column] = block;
+      const words = wordsOf[column];
+      for (let i = 0; i < words.length; i++)
+        this.#words[words[i]] = this.#initial[words[i]] ^ pool[block * BLOCK_WORDS + i];
+    }
+  }
+
+  #place(task: number, position: TaskPosition, tail = 0): number {
+    const stem = `${task} ${position.node.id} ${position.steps}`;
+    const key = `${stem} ${tail}`;
+    let place = this.#placeOf.get(key);
+    if (place === undefined) {
+      let stand = this.#stands.get(stem);
+      if (!stand) {
+        const isDone = this.#stepper.isDone(task, position);
+        this.#stands.set(stem, (stand = { task, position, root: this.#trees.plant(), isDone }));
+      }
+      place = this.#places.push({ stand, tail }) - 1;
+      this.#placeOf.set(key, place);
+    }
+    return place;
+  }
+
+  /** Puts a step together from its accesses. */
+  #learn(rows: Int32Array, at: number, task: number): StepEffect {
+    const from = this.#places[rows[at + task]].stand;
+    for (;;) {
+      this.#load(rows, at);
+      const run = this.#run;
+      const { epoch } = this.#book;
+      run.begin();
+      try {
+        const { node, tail } = this.#runStep(from);
+        if (this.#columns.count > this.#stride) this.#beginAnew();
+        if (epoch === this.#book.epoch) {
+          const after = this.#stepper.after(task, from.position, node);
+          const next = this.#place(task, after, this.#locality?.tail(tail));
+          return this.#keep(from, rows, at, this.#effectOf(run, next, 1 + tail.length));
+        }
+      } finally {
+        run.undo();
+      }
+      this.#forgetSteps();
+    }
+  }
+
+  #keep(from: Stand, rows: Int32Array, at: number, effect: StepEffect): StepEffect {
+    const pool = this.#pool.words;
+    const conditions = this.#run.conditions.map((word) => this.#columns.placeOf(word));
+    const read = (place: number) => pool[rows[at + (place >> 4)] * BLOCK_WORDS + (place & 15)];
+    this.#trees.insert(from.root, conditions, read, this.#effects.push(effect) - 1);
+    return effect;
+  }
+
+  #effectOf(run: StepRun, next: number, steps: number): StepEffect {
+    const byColumn = new Map<number, BlockWrite>();
+    for (const { word, value } of run.outcome()) {
+      const place = this.#columns.placeOf(word);
+      const column = place >> 4;
+      const write = byColumn.get(column) ?? { places: [], values: [] };
+      byColumn.set(column, write);
+      write.places.push(place & 15);
+      write.values.push(value ^ this.#initial[word]);
+    }
+    const columns = [...byColumn.keys()];
+    return {
+      next,
+      columns: Int32Array.from(columns),
+      writes: Int32Array.from(byColumn.values(), (write) => this.#numberOf(write)),
+      broken: run.broken,
+      steps,
+      accesses: run.accesses,
+      merged: steps - 1,
+      changesIdentity: columns.some((column) => this.#identity.dependsOn(column)),
+      changesInvariants: columns.some((column) => this.#stateBroken.dependsOn(column)),
+      id: this.#effects.length,
+      words: this.#locality && { reads: [...run.conditions], writes: run.outcome().map(({ word }) => word) },
+    };
+  }
+
+  #numberOf(write: BlockWrite): number {
+    const key = `${write.places}=${write.values}`;
+    let number = this.#writeOf.get(key);
+    if (number === undefined) this.#writeOf.set(key, (number = this.#blockWrites.push(write) - 1));
+    return number;
+  }
+
+  /** One step as the stepper takes it, with what follows of accesses that are no choice points. */
+  #runStep({ task, position }: Stand): { node: TrieNode; tail: { site: number; effect: AccessEffect }[] } {
+    const stepper = this.#stepper;
+    const trie = stepper.tries[task];
+    let node = position.node;
+    const tail: { site: number; effect: AccessEffect }[] = [];
+    while (node.request?.op === 'step') node = trie.next(node, 0);
+    while (node.request && !stepper.isBoundary(node.request)) {
+      if (node.request.op === 'step') {
+        node = trie.next(node, 0);
+        continue;
+      }
+      if (this.#run.accesses === MAX_ACCESSES_PER_STEP)
+        throw new UsageError(`a step of controller ${task} did not end after ${MAX_ACCESSES_PER_STEP} accesses`);
+      const effect = this.#run.add(this.#book, this.#knownAccess(task, node));
+      const after = trie.next(node, effect.answer);
+      if (!this.#locality) {
+        node = after;
+        continue;
+      }
+      const site = this.#siteOf(task, node);
+      if (this.#isRehearsing) this.#locality.observe(task, site, effect);
+      if (this.#run.accesses > 1) tail.push({ site, effect });
+      node = after;
+      const ahead = this.#ahead(task, node);
+      if (this.#isRehearsing || !ahead.request || !this.#locality.isLocal(this.#siteOf(task, ahead))) break;
+      node = ahead;
+    }
+    return { node, tail };
+  }
+
+  /** The next node with an access. */
+  #ahead(task: number, node: TrieNode): TrieNode {
+    const trie = this.#stepper.tries[task];
+    let ahead = node;
+    while (ahead.request?.op === 'step') ahead = trie.next(trie.representative(ahead), 0);
+    return ahead;
+  }
+
+  #siteOf(task: number, node: TrieNode): number {
+    const known = this.#sites[task].get(node.id);
+    if (known !== undefined) return known;
+    const locality = this.#locality!;
+    const { parent } = node;
+    const marker = !parent ? '' : parent.request?.op === 'step' ? parent.request.name : undefined;
+    const site = marker === undefined ? locality.next(this.#siteOf(task, parent!)) : locality.first(marker);
+    this.#sites[task].set(node.id, site);
+    return site;
+  }
+
+  #knownAccess(task: number, node: TrieNode): KnownAccess {
+    let known = this.#known[task].get(node.id);
+    if (!known) this.#known[task].set(node.id, (known = this.#book.find(task, node.request!)));
+    return known;
+  }
+}
