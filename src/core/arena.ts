@@ -56,15 +56,17 @@ export class Arena {
 
   /** All state as words, unwatched: for who copies and compares it whole. */
   get words(): Int32Array {
-    return this.#words.subarray(0, this.#used >> 2);
+    const words = this.#used / 4;
+    if (this.#live.length !== words) this.#live = this.#words.subarray(0, words);
+    return this.#live;
   }
 
   /** The label under which each word was taken, run by run: words [from, to). */
   runs(): { label: string; from: number; to: number }[] {
     return this.#labels.map(({ at, label }, i) => ({
       label,
-      from: at >> 2,
-      to: (this.#labels[i + 1]?.at ?? this.#used) >> 2,
+      from: at / 4,
+      to: (this.#labels[i + 1]?.at ?? this.#used) / 4,
     }));
   }
 
@@ -77,8 +79,7 @@ export class Arena {
   snapshot(into?: Int32Array): Int32Array {
     const words = this.#used / 4;
     const copy = into && into.length === words ? into : new Int32Array(words);
-    if (this.#live.length !== words) this.#live = this.#words.subarray(0, words);
-    copy.set(this.#live);
+    copy.set(this.words);
     return copy;
   }
 
