@@ -1,45 +1,19 @@
 import type { NaiveNvme } from './naive-nvme.ts';
-import { type DataPlaces, prpPlaces, sglPlaces } from './naive-nvme-data.ts';
+import { NaiveBlocks } from './naive-nvme-blocks.ts';
 import { NaiveFeatures } from './naive-nvme-features.ts';
 import { NaiveLogs } from './naive-nvme-logs.ts';
+import { NaiveTransfers, S, type Verdict } from './naive-nvme-transfers.ts';
 
-/** Status Code Type << 8 | Status Code, NVMe 1.4 §4.6.1. */
-const S = {
-  opcode: 0x001,
-  field: 0x002,
-  transfer: 0x004,
-  aborted: 0x007,
-  namespace: 0x00b,
-  lba: 0x080,
-  cqInvalid: 0x100,
-  queueId: 0x101,
-  queueSize: 0x102,
-  eventLimit: 0x105,
-  vector: 0x108,
-  logPage: 0x109,
-  deletion: 0x10c,
-  prp: 0x013,
-  compare: 0x285,
-};
 /** Errors that another try may not meet; the others say Do Not Retry. The choice is the controller's, §4.6.1. */
 const MAY_PASS = new Set([S.transfer, S.aborted, S.eventLimit]);
 const ALL = 0xffff_ffff;
-
-/** A command being judged: the errors that apply, any of which it may end with, and what it does if there are none. */
-interface Verdict {
-  errors: number[];
-  result?: number;
-  /** Carried out if there is no error. */
-  act?: () => void;
-}
 
 /** The commands of a controller as the specification describes them, on plain values. */
 export class NaiveCommands {
   readonly features: NaiveFeatures;
   readonly logs: NaiveLogs;
-  blocks: Uint8Array;
-  /** Something was written that no flush has covered. */
-  dirty = false;
+  readonly blocks: NaiveBlocks;
+  readonly #transfers: NaiveTransfers;
   /** Identifiers of the Asynchronous Event Requests that wait, oldest first. */
   #waiting: number[] = [];
   readonly #nvme: NaiveNvme;
@@ -49,15 +23,15 @@ export class NaiveCommands {
     this.#nvme = nvme;
     this.features = new NaiveFeatures(shape);
     this.logs = new NaiveLogs(shape, this.features);
-    this.blocks = new Uint8Array(shape.blockBytes * shape.blockCount);
+    this.#transfers = new NaiveTransfers(nvme);
+    this.blocks = new NaiveBlocks(nvme, this.#transfers, this.features, this.logs);
   }
 
   save() {
     return {
       features: this.features.save(),
       logs: this.logs.save(),
-      blocks: this.blocks.slice(),
-      dirty: this.dirty,
+      blocks: this.blocks.save(),
       waiting: this.#waiting.slice(),
     };
   }
@@ -65,8 +39,7 @@ export class NaiveCommands {
   restore(saved: ReturnType<NaiveCommands['save']>): void {
     this.features.restore(saved.features);
     this.logs.restore(saved.logs);
-    this.blocks.set(saved.blocks);
-    this.dirty = saved.dirty;
+    this.blocks.restore(saved.blocks);
     this.#waiting = saved.waiting.slice();
   }
 
@@ -75,11 +48,6 @@ export class NaiveCommands {
     this.#waiting = [];
     this.features.reset();
     this.logs.forgetEvents();
-  }
-
-  /** A shutdown, or Flush. */
-  flushed(): void {
-    this.dirty = false;
   }
 
   /** A doorbell that cannot be: an entry of the error log that belongs to no command, and an event. §5.2.1 */
@@ -102,7 +70,11 @@ export class NaiveCommands {
     const cid = dw(0) >>> 16;
     const psdt = (dw(0) >>> 14) & 3;
     const isOdd = (dw(0) & 0x300) !== 0 || psdt > (sqid === 0 ? 0 : 2);
-    const verdict = isOdd ? { errors: [S.field] } : sqid === 0 ? this.#admin(opcode, cid, dw, cmd) : this.#nvm(dw, cmd);
+    const verdict = isOdd
+      ? { errors: [S.field] }
+      : sqid === 0
+        ? this.#admin(opcode, cid, dw, cmd)
+        : this.blocks.judge(dw, cmd);
     if (!verdict) return;
     const { errors, act } = verdict;
     const actual = errors.length > 0 ? this.#nvme.peek(sqid) : undefined;
@@ -117,44 +89,6 @@ export class NaiveCommands {
     const hasBlock = sqid !== 0 && [1, 2, 5, 8].includes(opcode);
     this.logs.error(sqid | (cid << 16), field << 1, hasBlock ? dw(10) : 0, hasBlock ? dw(11) : 0, dw(1));
     this.#nvme.complete(sqid, cid, actual?.result ?? 0, field); // dword 0 of an error says nothing
-  }
-
-  #places(cmd: DataView, length: number): DataPlaces {
-    const { memory, pageBytes } = this.#nvme;
-    if (cmd.getUint8(1) & 0xc0) return sglPlaces(memory, cmd, length);
-    return prpPlaces(memory, pageBytes, cmd, length);
-  }
-
-  /** Data for the host; its errors come behind those of the command's fields. */
-  #out(cmd: DataView, data: () => Uint8Array, length: number, verdict: Verdict): Verdict {
-    const { runs, error } = this.#places(cmd, length);
-    if (error) return { errors: [...verdict.errors, error] };
-    if (verdict.errors.length > 0) return verdict;
-    const bytes = data();
-    let done = 0;
-    for (const { address, length: part } of runs) {
-      if (!this.#nvme.memory.write(address, bytes.subarray(done, done + part))) return { errors: [S.transfer] };
-      done += part;
-    }
-    return verdict;
-  }
-
-  /** Data from the host, or the errors. */
-  #in(cmd: DataView, length: number, errors: number[]): Uint8Array | undefined {
-    const { runs, error } = this.#places(cmd, length);
-    const data = new Uint8Array(length);
-    let done = 0;
-    for (const { address, length: part } of error ? [] : runs) {
-      const bytes = this.#nvme.memory.read(address, part);
-      if (!bytes) {
-        errors.push(S.transfer);
-        return undefined;
-      }
-      data.set(bytes, done);
-      done += part;
-    }
-    if (error) errors.push(error);
-    return error ? undefined : data;
   }
 
   #admin(opcode: number, cid: number, dw: (n: number) => number, cmd: DataView): Verdict | undefined {
@@ -268,7 +202,7 @@ export class NaiveCommands {
       return page;
     };
     const data = () => (cns === 2 ? list() : pages.get(`identify ${cns}`)!);
-    return this.#out(cmd, data, 4096, { errors });
+    return this.#transfers.out(cmd, data, 4096, { errors });
   }
 
   /** §5.14; bytes beyond the page's end read zero. */
@@ -289,72 +223,6 @@ export class NaiveCommands {
     const act = () => {
       if ((dw(10) & 0x8000) === 0) this.logs.reportAgain(id);
     };
-    return this.#out(cmd, data, bytes, { errors, act });
-  }
-
-  #nvm(dw: (n: number) => number, cmd: DataView): Verdict {
-    const opcode = dw(0) & 0xff;
-    const nsid = dw(1);
-    if (![0, 1, 2, 5, 8, 9].includes(opcode)) return { errors: [S.opcode] };
-    if (opcode === 0) {
-      if (nsid !== 1 && nsid !== ALL) return { errors: [S.namespace] };
-      return { errors: [], act: () => this.flushed() };
-    }
-    if (nsid === ALL) return { errors: [S.field, S.namespace] };
-    if (nsid !== 1) return { errors: [S.namespace] };
-    if (opcode === 9) return this.#deallocate(dw, cmd);
-    const { blockBytes, mdts } = this.#nvme.shape;
-    const errors: number[] = [];
-    const count = (dw(12) & 0xffff) + 1;
-    const length = count * blockBytes;
-    const isZeroes = opcode === 8;
-    if (!isZeroes && length > 4096 << mdts) return { errors: [S.field] };
-    if (!this.#inNamespace(dw(10), dw(11), count)) errors.push(S.lba);
-    const at = dw(10) * blockBytes;
-    const mustSettle = (dw(12) & 0x4000_0000) !== 0 || !this.features.writeCache;
-    const change = (data: Uint8Array | undefined) => {
-      if (data) this.blocks.set(data, at);
-      else this.blocks.fill(0, at, at + length);
-      if (mustSettle) this.flushed();
-      else this.dirty = true;
-      this.logs.wrote(data ? length : 0);
-    };
-    if (isZeroes) return { errors, act: () => change(undefined) };
-    if (opcode === 2)
-      return this.#out(cmd, () => this.blocks.subarray(at, at + length), length, {
-        errors,
-        act: () => this.logs.read(length),
-      });
-    const data = this.#in(cmd, length, errors);
-    if (opcode === 1) return { errors, act: () => change(data) };
-    if (errors.length === 0) {
-      this.logs.read(0);
-      if (data!.some((byte, i) => byte !== this.blocks[at + i])) errors.push(S.compare);
-    }
-    return { errors };
-  }
-
-  #inNamespace(lo: number, hi: number, count: number): boolean {
-    return hi === 0 && lo + count <= this.#nvme.shape.blockCount;
-  }
-
-  /** Dataset Management with Deallocate: all ranges, or none if one does not fit; other attributes do nothing. §6.7 */
-  #deallocate(dw: (n: number) => number, cmd: DataView): Verdict {
-    const errors: number[] = [];
-    const data = this.#in(cmd, ((dw(10) & 0xff) + 1) * 16, errors);
-    if (!data || (dw(11) & 4) === 0) return { errors };
-    const ranges: [number, number][] = [];
-    const list = new DataView(data.buffer);
-    for (let at = 0; at < data.length; at += 16) {
-      const [count, lo, hi] = [4, 8, 12].map((n) => list.getUint32(at + n, true));
-      if (!this.#inNamespace(lo, hi, count)) return { errors: [S.lba] };
-      ranges.push([lo, count]);
-    }
-    const { blockBytes } = this.#nvme.shape;
-    const act = () => {
-      for (const [lo, count] of ranges) this.blocks.fill(0, lo * blockBytes, (lo + count) * blockBytes);
-      if (ranges.some(([, count]) => count > 0)) this.dirty = true;
-    };
-    return { errors, act };
+    return this.#transfers.out(cmd, data, bytes, { errors, act });
   }
 }

@@ -1,5 +1,5 @@
-import type { NaiveShape } from './naive-nvme.ts';
 import type { NaiveLogs } from './naive-nvme-logs.ts';
+import type { NaiveShape } from './naive-nvme-state.ts';
 
 const FIELD = 0x002;
 const NAMESPACE = 0x00b;

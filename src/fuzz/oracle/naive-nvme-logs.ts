@@ -1,5 +1,5 @@
-import type { NaiveShape } from './naive-nvme.ts';
 import type { NaiveFeatures } from './naive-nvme-features.ts';
+import type { NaiveShape } from './naive-nvme-state.ts';
 
 export interface LoggedError {
   count: number;

@@ -1,63 +1,7 @@
 import type { NaiveFunction } from './naive-function.ts';
 import { NaiveCommands } from './naive-nvme-commands.ts';
 import { hostAddress, type NaiveMemory } from './naive-nvme-data.ts';
-
-/** What a controller was made with, and what its CAP register says. */
-export interface NaiveShape {
-  queuePairs: number;
-  /** CAP.MQES + 1. */
-  maxEntries: number;
-  /** CAP.DSTRD: doorbells lie 4 << this bytes apart. */
-  stride: number;
-  mpsMax: number;
-  mdts: number;
-  /** MSI-X table entries. */
-  vectors: number;
-  asyncEventRequests: number;
-  errorLogEntries: number;
-  blockBytes: number;
-  blockCount: number;
-  /** CAP and VS, which never change. */
-  cap: readonly [number, number];
-  version: number;
-  /** Pages that a controller's maker fills: identification, and commands supported. By name. */
-  pages: ReadonlyMap<string, Uint8Array>;
-}
-
-export interface NaiveSq {
-  base: number;
-  size: number;
-  head: number;
-  tail: number;
-  cq: number;
-  /** A doorbell that cannot be: the queue gives nothing more. */
-  stopped: boolean;
-}
-
-export interface NaiveCq {
-  base: number;
-  size: number;
-  head: number;
-  tail: number;
-  phase: number;
-  vector: number;
-  interrupts: boolean;
-}
-
-/** Everything of a controller that changes, as plain values. */
-export interface NvmeState {
-  cc: number;
-  rdy: boolean;
-  cfs: boolean;
-  shst: number;
-  mask: number;
-  aqa: number;
-  asq: [number, number];
-  acq: [number, number];
-  sqs: Map<number, NaiveSq>;
-  cqs: Map<number, NaiveCq>;
-  nextSq: number;
-}
+import { copyState, freshState, type NaiveShape, type NvmeState } from './naive-nvme-state.ts';
 
 const EN = 1;
 /** Bits of CC that software can write, NVMe 1.4 §3.1.5; of these CSS, MPS and AMS only while EN is 0. */
@@ -79,7 +23,7 @@ export class NaiveNvme {
   readonly fn: NaiveFunction;
   readonly memory: NaiveMemory;
   readonly commands: NaiveCommands;
-  state: NvmeState = fresh();
+  state: NvmeState = freshState();
   /** The first 16-bit status word and dword 0 at an address, as the model has them; undefined where no memory is. */
   #actual: (address: number) => { result: number; status: number } | undefined;
   #posted: number[] = [];
@@ -99,11 +43,11 @@ export class NaiveNvme {
   }
 
   save(): { state: NvmeState; commands: ReturnType<NaiveCommands['save']>; memory: Uint8Array } {
-    return { state: copy(this.state), commands: this.commands.save(), memory: this.memory.bytes.slice() };
+    return { state: copyState(this.state), commands: this.commands.save(), memory: this.memory.bytes.slice() };
   }
 
   restore(saved: ReturnType<NaiveNvme['save']>): void {
-    this.state = copy(saved.state);
+    this.state = copyState(saved.state);
     this.commands.restore(saved.commands);
     this.memory.bytes.set(saved.memory);
     this.memory.written.length = 0;
@@ -113,7 +57,7 @@ export class NaiveNvme {
 
   /** Function Level Reset, conventional reset: what CC.EN does, and the admin queue registers too. §7.3.2 */
   reset(): void {
-    this.state = fresh();
+    this.state = freshState();
     this.commands.reset();
   }
 
@@ -195,14 +139,14 @@ export class NaiveNvme {
     const cc = ((old.cc & ~taken) | (value & taken)) >>> 0;
     if (was && !now) {
       const { aqa, asq, acq } = old;
-      this.state = { ...fresh(), aqa, asq, acq };
+      this.state = { ...freshState(), aqa, asq, acq };
       this.commands.reset();
     }
     this.state.cc = cc;
     if (!was && now) this.#enable();
     if ((value >>> 14) & 3 && shutdownBefore === 0) {
       this.state.shst = SHUTDOWN_DONE;
-      this.commands.flushed();
+      this.commands.blocks.flushed();
     }
   }
 
@@ -373,26 +317,4 @@ export class NaiveNvme {
     if (this.interruptStatus() !== 0) this.fn.raise(0);
     else this.fn.lower();
   }
-}
-
-function fresh(): NvmeState {
-  return {
-    cc: 0,
-    rdy: false,
-    cfs: false,
-    shst: 0,
-    mask: 0,
-    aqa: 0,
-    asq: [0, 0],
-    acq: [0, 0],
-    sqs: new Map(),
-    cqs: new Map(),
-    nextSq: 0,
-  };
-}
-
-function copy(s: NvmeState): NvmeState {
-  const sqs = new Map([...s.sqs].map(([id, q]) => [id, { ...q }]));
-  const cqs = new Map([...s.cqs].map(([id, q]) => [id, { ...q }]));
-  return { ...s, asq: [...s.asq], acq: [...s.acq], sqs, cqs };
 }

@@ -1,4 +1,4 @@
-import type { Prng } from '../../core/index.ts';
+import { hex, type Prng } from '../../core/index.ts';
 
 /** What a step of the `machine` target does; `a` and `b` are its arguments. */
 export const OPS = [
@@ -174,4 +174,29 @@ export function simplerSteps(step: MachineStep): MachineStep[] {
   if (step.a > 0) list.push({ ...step, a: 0 }, { ...step, a: step.a >> 1 }, { ...step, a: step.a - 1 });
   for (let bit = 31; bit >= 0; bit--) if ((step.b >>> bit) & 1) list.push({ ...step, b: (step.b & ~(1 << bit)) >>> 0 });
   return list;
+}
+
+/** A step in words; `control` is the offset of the device's MSI-X control word. */
+export function tellStep({ op, slot, a, b }: MachineStep, control: number): string {
+  const told: Record<Op, string> = {
+    probe: `the driver probes device ${slot}`,
+    remove: `the driver of device ${slot} is removed`,
+    io: `a read on I/O queue ${a} of device ${slot}`,
+    enable: `device ${slot}: enable up to ${a} vectors`,
+    disable: `device ${slot}: disable them`,
+    raise: `device ${slot} signals vector ${a}`,
+    again: 'all steps once more',
+    control: `device ${slot}: write ${hex(b, 4)} to MSI-X control (config+${hex(control)})`,
+    table: `device ${slot}: write ${hex(b, 8)} to table entry ${a >> 2} dword ${a & 3}`,
+    read: `device ${slot}: read table entry ${a >> 2} dword ${a & 3}`,
+    command: `device ${slot}: write ${hex(b, 4)} to the command register`,
+    free: 'get_free_pirq',
+    bind: `bind_pirq ${a}`,
+    close: `close port ${a}`,
+    unmap: `unmap_pirq ${a}`,
+    mask: `the guest masks port ${a}`,
+    unmask: `the guest unmasks port ${a}`,
+    flr: `the host resets device ${slot}`,
+  };
+  return told[op];
 }

@@ -7,7 +7,6 @@ import {
   CONTROLLER_STATE,
   getKernelProfile,
   type KernelProfile,
-  MSI_MODE,
   nvmeMemory,
   probe,
   QUEUE_FLAG,
@@ -15,27 +14,15 @@ import {
   unload,
   withSwitches,
 } from '../../guest/index.ts';
-import { freeIrq, requestIrq } from '../../guest/irq.ts';
-import { allocIrqVectors, freeIrqVectors, irqVector } from '../../guest/irq-vectors.ts';
-import { hypercall, readBar, writeBar, writeConfig } from '../../guest/ops.ts';
+import { readBar, writeBar, writeConfig } from '../../guest/ops.ts';
 import { caseConfig } from '../../lab/case.ts';
 import { GUEST_DOMAIN, Machine } from '../../lab/machine.ts';
-import {
-  codec,
-  DOMID_SELF,
-  EVTCHN_ALLOC_UNBOUND,
-  EVTCHNOP,
-  HYPERCALL,
-  PHYSDEV_UNMAP_PIRQ,
-  PHYSDEVOP,
-} from '../../xen/abi/index.ts';
 import { deviceModel } from '../../xen/device-model/index.ts';
 import { HostFault, isMasked2l, isPending2l } from '../../xen/index.ts';
-import { NO_DEVICE } from '../oracle/pirq-book.ts';
-import { comparePirqs } from '../oracle/pirq-laws.ts';
 import type { Subject, Target } from '../target.ts';
-import { deviation, isExpected, type Pairing } from './machine-deviations.ts';
+import { isExpected } from './machine-deviations.ts';
 import { MachineDoor } from './machine-door.ts';
+import { MachineLaws } from './machine-laws.ts';
 import {
   DRIVER_WEIGHTS,
   decodeSteps,
@@ -44,7 +31,9 @@ import {
   type MachineStep,
   REGISTER_WEIGHTS,
   simplerSteps,
+  tellStep,
 } from './machine-steps.ts';
+import { disable, enable, takePort, unmapPirq } from './machine-tasks.ts';
 
 interface Variant {
   deviceModel: string;
@@ -90,7 +79,7 @@ class MachineSubject implements Subject<MachineStep> {
   readonly #machine: Machine;
   readonly #door: MachineDoor;
   readonly #inputs: MachineInputs;
-  readonly #pairing: Pairing;
+  readonly #laws: MachineLaws;
   readonly #isDriven: boolean;
   readonly #start: Saved;
   #log: MachineStep[] = [];
@@ -105,7 +94,7 @@ class MachineSubject implements Subject<MachineStep> {
     const config = caseConfig({ controllers: DEVICES, vectors: VECTORS, gsis: GSIS, extraGuestIrqs: MESSAGE_PIRQS });
     this.#machine = new Machine({ ...config, deviceModel: deviceModel(model), kernel: guestKernel });
     this.#door = new MachineDoor(this.#machine);
-    this.#pairing = { switches: this.#machine.options.deviceModel.switches, reuse: guestKernel.reuse };
+    this.#laws = new MachineLaws(this.#machine, this.#door);
     const domain = this.#machine.hypervisor.domain(GUEST_DOMAIN);
     for (let n = 0; n < PORTS_TAKEN[kind]; n++) this.#machine.run(-1, takePort());
     this.#inputs = new MachineInputs(this.#isDriven ? DRIVER_WEIGHTS : REGISTER_WEIGHTS, {
@@ -166,7 +155,7 @@ class MachineSubject implements Subject<MachineStep> {
     const { broken, sent, delivered, hypercalls } = this.#door;
     if (broken ?? wrong) return broken ?? wrong;
     if (sent !== delivered.length) return `message: ${sent} were sent, ${delivered.length} arrived`;
-    return hypercalls > 0 ? this.#comparePirqs() : undefined;
+    return hypercalls > 0 ? this.#laws.comparePirqs() : undefined;
   }
 
   #carryOut({ op, slot, a, b }: MachineStep): string | undefined {
@@ -181,17 +170,17 @@ class MachineSubject implements Subject<MachineStep> {
       case 'remove':
         if (this.#isManual(slot)) return undefined;
         run(unload(guest, controller, 'u.'));
-        return this.#afterRemoval(slot);
+        return this.#isDriven ? this.#laws.afterRemoval(slot) : undefined;
       case 'io':
         return this.#readBlock(slot, a);
       case 'enable':
         if (!this.#isIdle(slot)) return undefined;
         run(enable(this.#machine, slot, a));
-        return this.#checkDriver(slot);
+        return this.#isDriven ? this.#laws.checkDriver(slot) : undefined;
       case 'disable':
         if (!this.#isManual(slot)) return undefined;
         run(disable(this.#machine, slot));
-        return this.#afterRemoval(slot);
+        return this.#isDriven ? this.#laws.afterRemoval(slot) : undefined;
       case 'raise':
         return this.#raise(slot, a);
       case 'again':
@@ -258,74 +247,15 @@ class MachineSubject implements Subject<MachineStep> {
     const { controller, guestBdf } = slots[slot];
     let left = MESSAGE_PIRQS;
     for (const pirq of this.#door.book.state.pirqs.keys()) if (pirq >= GSIS) left--;
-    const held = this.#heldBy(slot);
+    const held = this.#laws.heldBy(slot);
     this.#machine.run(slot, probe(guest, controller, 'p.'));
     const { state } = records.controller(guestBdf);
     const { vectors } = records.device(guestBdf);
     this.#did = `state ${state}, ${vectors} vectors`;
-    const isSure = this.#isDriven && isExpected(this.#pairing) && left + held >= VECTORS;
+    const isSure = this.#isDriven && isExpected(this.#laws.pairing) && left + held >= VECTORS;
     if (isSure && (state !== CONTROLLER_STATE.up || vectors !== VECTORS))
       return `driver: device ${slot} ends its probe in state ${state} with ${vectors} vectors, should be up with ${VECTORS}`;
-    return this.#checkDriver(slot);
-  }
-
-  /** pirqs that stay mapped for a device. */
-  #heldBy(slot: number): number {
-    let held = 0;
-    for (const e of this.#door.book.state.pirqs.values()) if (e.state === 'mapped' && e.slot === slot) held++;
-    return held;
-  }
-
-  /** Every vector with a handler fires by what the two sides have set up, or a known deviation says why not. */
-  #checkDriver(slot: number): string | undefined {
-    if (!this.#isDriven) return undefined;
-    const { records, slots } = this.#machine;
-    const { vectors, mode } = records.device(slots[slot].guestBdf);
-    for (let entry = 0; entry < vectors; entry++) {
-      const wrong = this.#checkChain(slot, mode === MSI_MODE.msi ? -1 : entry, entry);
-      if (wrong) return wrong;
-    }
-    if (!isExpected(this.#pairing)) return undefined;
-    // a message that is used again is not written, so the kernel has no copy of it
-    const broken = this.#machine.takeViolations().filter((name) => name !== 'I18' || this.#pairing.reuse === 'R2');
-    return broken.length > 0 ? `invariant: ${broken.join()} broken` : undefined;
-  }
-
-  /** From the entry over pirq, port and irq to the handlers. */
-  #checkChain(slot: number, entry: number, vector: number): string | undefined {
-    const { book } = this.#door;
-    const irq = book.state.vectorIrq.get(`${slot}.${vector}`);
-    if (irq === undefined || book.handlersOf(irq).length === 0) return undefined;
-    const port = book.portOf(slot, entry);
-    if (book.state.portIrq.get(port) === irq || this.#excuse(irq)) return undefined;
-    const pirq = book.pirqOf(slot, entry);
-    return `chain: vector ${vector} of device ${slot} has irq ${irq}, but its entry leads to pirq ${pirq} and port ${port}`;
-  }
-
-  #excuse(irq: number): string | undefined {
-    const { book } = this.#door;
-    const mine = book.state.irqs.get(irq);
-    return mine && deviation(this.#pairing, mine, book);
-  }
-
-  /** Nothing of the device is left in the kernel; with a device model that frees, nor in the hypervisor. */
-  #afterRemoval(slot: number): string | undefined {
-    if (!this.#isDriven) return undefined;
-    const { book } = this.#door;
-    const { irqs, handlers, pirqs, ports } = book.state;
-    for (const [irq, { slot: its }] of irqs) if (its === slot) return `left over: irq ${irq} of device ${slot}`;
-    for (const handler of handlers.keys())
-      if (handler.startsWith(`${slot}.`)) return `left over: handler of queue ${handler}`;
-    if (!isExpected(this.#pairing)) return undefined;
-    if (this.#pairing.switches.freeOnDisable && this.#heldBy(slot) > 0)
-      return `left over: ${this.#heldBy(slot)} pirqs mapped for device ${slot}`;
-    if (irqs.size > 0) return undefined;
-    if (ports.size > 0) return `left over: port ${[...ports.values()][0]} with no irq in the kernel`;
-    // qemu-2.0 keeps what it has mapped: docs/device-model.md, Enable=0
-    for (const [pirq, e] of pirqs)
-      if (e.slot !== NO_DEVICE && (this.#pairing.switches.freeOnDisable || e.state !== 'mapped'))
-        return `left over: pirq ${pirq}, ${e.state}`;
-    return undefined;
+    return this.#isDriven ? this.#laws.checkDriver(slot) : undefined;
   }
 
   /** A read through queue `a` completes by its interrupt. */
@@ -342,7 +272,7 @@ class MachineSubject implements Subject<MachineStep> {
     const { flags, status, irq } = records.queue(guestBdf, queue);
     this.#did = `queue ${queue}: flags ${flags}, status ${hex(status)}`;
     const isGood = (flags & QUEUE_FLAG.interrupted) !== 0 && status === 0;
-    if (!this.#isDriven || isGood || this.#excuse(irq)) return undefined;
+    if (!this.#isDriven || isGood || this.#laws.excuse(irq)) return undefined;
     return `io: a read on queue ${queue} of device ${slot} ends with flags ${flags}, status ${hex(status)}`;
   }
 
@@ -360,7 +290,7 @@ class MachineSubject implements Subject<MachineStep> {
     const port = isSent ? book.portOf(slot, key) : 0;
     const domain = machine.hypervisor.domain(GUEST_DOMAIN);
     const isHeard = port > 0 && !isMasked2l(domain, port) && !isPending2l(domain, port);
-    const expected = new Set(isHeard ? this.#handlersHeard(port) : []);
+    const expected = new Set(isHeard ? this.#laws.handlersHeard(port) : []);
     fn.raise(entry);
     machine.perform(slot, { op: 'delay', ms: 0 });
     const { ran } = this.#door;
@@ -372,32 +302,7 @@ class MachineSubject implements Subject<MachineStep> {
     if (missing) return `handler: vector ${entry} of device ${slot} did not run the handler of queue ${missing}`;
     const extra = ran.find((handler) => !expected.has(handler));
     if (extra) return `handler: vector ${entry} of device ${slot} ran the handler of queue ${extra}`;
-    return this.#intended(slot, key, entry, ran);
-  }
-
-  /** Handlers of a port and of those that wait beside it, which the same upcall sees. */
-  #handlersHeard(port: number): string[] {
-    const { book } = this.#door;
-    const domain = this.#machine.hypervisor.domain(GUEST_DOMAIN);
-    const heard = book.handlersOfPort(port);
-    for (const other of book.state.portIrq.keys())
-      if (other !== port && isPending2l(domain, other) && !isMasked2l(domain, other))
-        heard.push(...book.handlersOfPort(other));
-    return heard;
-  }
-
-  /** A vector that its driver has requested should have fired, and did, for that driver. */
-  #intended(slot: number, key: number, entry: number, ran: readonly string[]): string | undefined {
-    if (!this.#isDriven) return undefined;
-    const { book } = this.#door;
-    const irq = book.state.vectorIrq.get(`${slot}.${key < 0 ? 0 : entry}`);
-    const wanted = irq === undefined ? [] : book.handlersOf(irq);
-    if (irq === undefined || wanted.length === 0 || wanted.join() === [...ran].sort().join()) return undefined;
-    const excuse = this.#excuse(irq);
-    if (excuse) this.#did += ` (${excuse})`;
-    return excuse
-      ? undefined
-      : `intent: vector ${entry} of device ${slot} should have run ${wanted.join(' ')}, ran ${ran.join(' ') || 'nothing'}`;
+    return this.#isDriven ? this.#laws.intended(slot, key, entry, ran) : undefined;
   }
 
   /** The guest reads its table as it wrote it. */
@@ -430,25 +335,6 @@ class MachineSubject implements Subject<MachineStep> {
     return difference ? `repeat: the same steps lead to another state: ${difference}` : undefined;
   }
 
-  #comparePirqs(): string | undefined {
-    const { hypervisor, slots } = this.#machine;
-    const functions = slots.map(({ fn }) => fn.bdf);
-    return (
-      comparePirqs(hypervisor, hypervisor.domain(GUEST_DOMAIN), this.#door.book, functions) ?? this.#compareModels()
-    );
-  }
-
-  /** What device models hold is what their calls say. */
-  #compareModels(): string | undefined {
-    for (const [i, { model }] of this.#machine.slots.entries()) {
-      const naive = this.#door.models[i];
-      for (let entry = 0; entry < VECTORS; entry++)
-        if (model.msix!.entryPirq(entry) !== naive.pirqOf(entry))
-          return `device model: entry ${entry} of device ${i} holds pirq ${model.msix!.entryPirq(entry)}, should hold ${naive.pirqOf(entry)}`;
-    }
-    return undefined;
-  }
-
   finish(): string | undefined {
     if (this.#isDead) return undefined;
     for (const [i, { model }] of this.#machine.slots.entries())
@@ -457,7 +343,7 @@ class MachineSubject implements Subject<MachineStep> {
         const got = model.readTable(4 * at);
         if (got !== want) return `table: dword ${at} of device ${i} holds ${hex(got)}, should hold ${hex(want)}`;
       }
-    return this.#comparePirqs();
+    return this.#laws.comparePirqs();
   }
 
   /** How many pirqs of each kind, ports and irqs, and of each device its driver, its mode and what it holds. */
@@ -487,58 +373,13 @@ class MachineSubject implements Subject<MachineStep> {
     return simplerSteps(step);
   }
 
-  tell({ op, slot, a, b }: MachineStep): string {
-    const { msix } = this.#machine.slots[slot]?.model.layout ?? {};
-    const told: Partial<Record<typeof op, string>> = {
-      probe: `the driver probes device ${slot}`,
-      remove: `the driver of device ${slot} is removed`,
-      io: `a read on I/O queue ${a} of device ${slot}`,
-      enable: `device ${slot}: enable up to ${a} vectors`,
-      disable: `device ${slot}: disable them`,
-      raise: `device ${slot} signals vector ${a}`,
-      again: 'all steps once more',
-      control: `device ${slot}: write ${hex(b, 4)} to MSI-X control (config+${hex(msix?.control ?? 0)})`,
-      table: `device ${slot}: write ${hex(b, 8)} to table entry ${a >> 2} dword ${a & 3}`,
-      read: `device ${slot}: read table entry ${a >> 2} dword ${a & 3}`,
-      command: `device ${slot}: write ${hex(b, 4)} to the command register`,
-      free: 'get_free_pirq',
-      bind: `bind_pirq ${a}`,
-      close: `close port ${a}`,
-      unmap: `unmap_pirq ${a}`,
-      mask: `the guest masks port ${a}`,
-      unmask: `the guest unmasks port ${a}`,
-      flr: `the host resets device ${slot}`,
-    };
-    return told[op]!;
+  tell(step: MachineStep): string {
+    return tellStep(step, this.#machine.slots[step.slot]?.model.layout.msix?.control ?? 0);
   }
 
   outcome(): string {
     return this.#did;
   }
-}
-
-/** Vectors without a driver: a handler, that of a queue of the same number, on each. */
-function* enable({ guest, slots }: Machine, slot: number, count: number): Task<void> {
-  const { guestBdf } = slots[slot];
-  yield* writeConfig(guestBdf, 4, 2, 0x0006);
-  const vectors = yield* allocIrqVectors(guest.profile, guestBdf, count, 'e');
-  for (let v = 0; v < vectors; v++) yield* requestIrq(guest, yield* irqVector(guestBdf, v), guestBdf, v);
-}
-
-function* disable({ guest, slots, options }: Machine, slot: number): Task<void> {
-  const { guestBdf } = slots[slot];
-  for (let v = 0; v < options.vectors; v++) yield* freeIrq(guest, guestBdf, v);
-  yield* freeIrqVectors(guest.profile, guestBdf, 'd');
-}
-
-function* takePort(): Task<void> {
-  const bytes = codec(EVTCHN_ALLOC_UNBOUND).encode({ dom: DOMID_SELF, remote_dom: 0 });
-  yield* hypercall(HYPERCALL.eventChannelOp, EVTCHNOP.allocUnbound, bytes);
-}
-
-function* unmapPirq(pirq: number): Task<void> {
-  const bytes = codec(PHYSDEV_UNMAP_PIRQ).encode({ domid: DOMID_SELF, pirq });
-  yield* hypercall(HYPERCALL.physdevOp, PHYSDEVOP.unmapPirq, bytes);
 }
 
 export const MACHINE_TARGET: Target<MachineStep> = {

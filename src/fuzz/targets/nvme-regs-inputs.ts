@@ -1,7 +1,8 @@
 import { ones, type Prng, type Width, writeLe } from '../../core/index.ts';
 import type { EmulatedFunction } from '../../pci/index.ts';
 import { type Access, KIND, NOT_APPLICABLE, REGION } from '../access.ts';
-import type { NaiveNvme, NaiveSq } from '../oracle/naive-nvme.ts';
+import type { NaiveNvme } from '../oracle/naive-nvme.ts';
+import type { NaiveSq } from '../oracle/naive-nvme-state.ts';
 import {
   access,
   command,

@@ -1,3 +1,4 @@
+import { writeLe } from '../../core/index.ts';
 import { createNvmeFunction, type NvmeOptions } from '../../pci/devices/nvme/index.ts';
 import { builtinDump, parseDump } from '../../pci/dump/index.ts';
 import type { EmulatedFunction, FunctionSpec } from '../../pci/index.ts';
@@ -96,8 +97,7 @@ export function store(bdf: number, address: number, data: Uint8Array): Access {
 /** A command of 64 bytes from its dwords that are not 0. */
 export function command(dwords: Record<number, number>): Uint8Array {
   const bytes = new Uint8Array(64);
-  const view = new DataView(bytes.buffer);
-  for (const [n, value] of Object.entries(dwords)) view.setUint32(4 * Number(n), value, true);
+  for (let n = 0; n < 16; n++) if (dwords[n]) writeLe(bytes, 4 * n, 4, dwords[n]);
   return bytes;
 }
 

@@ -207,10 +207,10 @@ class NvmeSubject implements Subject<Access> {
       if (wrong) return wrong;
     }
     const { commands } = this.#nvme;
-    const at = firstDifference(this.#blocks.bytes, commands.blocks, 0, commands.blocks.length);
+    const at = firstDifference(this.#blocks.bytes, commands.blocks.bytes, 0, this.#blocks.bytes.length);
     if (at >= 0)
-      return `blocks: byte ${at} is ${hex(this.#blocks.bytes[at])}, was last written ${hex(commands.blocks[at])}`;
-    if (this.#blocks.dirty && !commands.dirty) return 'flush: blocks are not on stable storage that should be';
+      return `blocks: byte ${at} is ${hex(this.#blocks.bytes[at])}, was last written ${hex(commands.blocks.bytes[at])}`;
+    if (this.#blocks.dirty && !commands.blocks.dirty) return 'flush: blocks are not on stable storage that should be';
     return this.#compareRun(0, MEMORY_BYTES) ?? this.#twin.compareAll();
   }
 
