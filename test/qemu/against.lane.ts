@@ -1,10 +1,15 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import { QEMU_7_2 } from '../../src/fuzz/against/qemu-7.2.ts';
 import { judgeQtest, replayQtest } from '../../src/fuzz/against/qtest-judge.ts';
 import { isKnown } from '../../src/fuzz/against/qtest-known.ts';
-import { qemuPlaces } from '../../src/fuzz/against/qtest-open.ts';
+import { qemuPlaces, qtestPlaces } from '../../src/fuzz/against/qtest-open.ts';
 import type { Aim } from '../../src/fuzz/against/qtest-steps.ts';
-import { qemuVersion } from '../../src/harness/qemu/process.ts';
+import { Keeper } from '../../src/harness/qemu/keeper.ts';
+import { QEMU_BINARY, qemuVersion } from '../../src/harness/qemu/process.ts';
 
 const version = qemuVersion() ?? '';
 const whyNot = version.startsWith('7.2.') ? undefined : `QEMU ${version} is not the 7.2 whose deviations are recorded`;
@@ -43,6 +48,25 @@ describe('devices of QEMU against the specification', () => {
     total.messages += messages;
     total.findings += findings.length;
     expect(findings.map(({ law, register, text, lines }) => ({ law, register, text, lines }))).toEqual([]);
+  });
+
+  test('a QEMU that runs already is reached by its socket and reset by its chipset', async (ctx) => {
+    if (whyNot) ctx.skip(whyNot);
+    const folder = mkdtempSync(join(tmpdir(), 'pirqlab-qtest-'));
+    const socket = join(folder, 'qtest');
+    const machine = ['-machine', 'q35', '-S', '-nodefaults', '-display', 'none', '-m', '64M', '-device', 'edu,addr=4'];
+    const qtest = ['-qtest', `unix:${socket},server=on,wait=off`, '-qtest-log', '/dev/null'];
+    const keeper = new Keeper([QEMU_BINARY, ...machine, ...qtest]);
+    try {
+      for (let waited = 0; !existsSync(socket) && waited < 100; waited++) await pause(50);
+      const options = { aims: ['config', 'msi'] as Aim[], seed: 1, runs: 5 };
+      const { findings, steps } = await keeper.orExit(judgeQtest(qtestPlaces(socket, '0:4.0'), options));
+      expect(findings).toEqual([]);
+      expect(steps).toBeGreaterThan(100);
+    } finally {
+      await keeper.end();
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   afterAll(() => {

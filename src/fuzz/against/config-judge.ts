@@ -60,11 +60,11 @@ export class ConfigJudge {
         const [found] = registersAt(this.#layout, at, 1);
         const isPending = found?.register.name === MSI_PENDING && !reset;
         const law = isPending ? 'pending' : this.#lawOf(at, bit, reset, isWritten(at));
-        const isCustom = duty[at].custom === true;
+        const isOutside = duty[at].custom === true && duty[at].name === undefined;
         if (at === STATUS && bit === INTERRUPT_STATUS) continue; // with the line
         const where = found?.register.name ?? duty[at].name ?? `config+${hex(at, 2)}`;
-        const name = isCustom ? OUTSIDE : reset === 'hot' ? 'registers' : where;
-        const from = isCustom ? at : (found?.at ?? (duty[at].name ? duty[at].at : at));
+        const name = isOutside ? OUTSIDE : reset === 'hot' ? 'registers' : where;
+        const from = isOutside ? at : (found?.at ?? (duty[at].name ? duty[at].at : at));
         const key = `${law} ${name}`;
         const group = groups.get(key) ?? {
           law,
@@ -72,9 +72,9 @@ export class ConfigJudge {
           name,
           bits: 0,
           duty: duty[at],
-          bytes: found?.register.width ?? (isCustom ? 1 : duty[at].width),
+          bytes: found?.register.width ?? (isOutside ? 1 : duty[at].width),
         };
-        if (!isCustom && reset !== 'hot') group.bits |= bit << (8 * (at - from));
+        if (!isOutside && reset !== 'hot') group.bits |= bit << (8 * (at - from));
         groups.set(key, group);
       }
     }

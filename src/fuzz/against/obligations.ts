@@ -151,10 +151,12 @@ function msi({ image, port }: Function_, at: number): Duty[] {
     { at: data, width: 2, must: 0xffff, unstated: -1, section: '§7.7.1.5' },
   ];
   if (wide) duties.push({ at: at + 8, width: 4, must: -1, unstated: -1, section: '§7.7.1.4' });
-  // the other half of the dword of data: extended data, or reserved; of a conventional function the figure ends before
   if (extended) duties.push({ at: data + 2, width: 2, must: 0xffff, unstated: -1, section: '§7.7.1.6' });
-  else if (maskable || port >= 0)
-    duties.push({ at: data + 2, width: 2, name: 'msi.data, upper half', section: '§7.7.1.6' });
+  else {
+    // reserved since extended data is defined; before, the structure without masks ended with data
+    const name = 'msi.data, upper half';
+    if (maskable || port >= 0) duties.push({ at: data + 2, width: 2, name, section: '§7.7.1.6', custom: !maskable });
+  }
   if (maskable) {
     duties.push({ at: data + 4, width: 4, must: offered, section: '§7.7.1.7' });
     duties.push({ at: data + 8, width: 4, section: '§7.7.1.8' });

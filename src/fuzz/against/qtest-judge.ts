@@ -59,8 +59,9 @@ export async function judgeQtest(open: () => Promise<QtestPlace>, options: Qtest
   options.onPeer?.(bench.peer);
   try {
     bench.static();
-    for (let done = 0; done < runs; done++) {
-      for (const aim of aims) await bench.input(aim, new Prng(Math.imul(seed, 0x9e3779b1) ^ done), done);
+    for (let done = 0; done < runs && !bench.isGone; done++) {
+      for (const aim of aims)
+        if (!bench.isGone) await bench.input(aim, new Prng(Math.imul(seed, 0x9e3779b1) ^ done), done);
       bench.result.runs++;
       if (stop?.(done + 1, bench.result.steps)) break;
     }
@@ -94,6 +95,8 @@ class Bench {
     unrestored: new Set(),
     messages: 0,
   };
+  /** QEMU died, and is not ours to start again. */
+  isGone = false;
   readonly #open: () => Promise<QtestPlace>;
   #duel: QtestDuel;
   readonly #known: readonly QemuDeviation[];
@@ -140,9 +143,17 @@ class Bench {
       const differences = await this.#step(step);
       this.result.messages += this.#duel.arrived;
       const news = differences.filter((d) => this.#isNews(d));
+      if (this.isGone) return this.#last(aim, steps, news[0], run);
       if (news.length > 0) this.result.findings.push(await this.#shrink(aim, steps, news[0], run));
       if (news.length > 0 || differences.some((d) => d.law === 'abort')) return;
     }
+  }
+
+  /** What a QEMU died of that is not ours to start again, as it was found. */
+  #last(aim: Aim, steps: readonly Access[], difference: Difference, run: number): void {
+    const lines = steps.map((step) => formatStep(step, this.#space));
+    const story = [...steps.map((step) => this.#tell(step)), `       ${difference.text}`];
+    this.result.findings.push({ ...difference, aim, run, found: steps.length, steps: [...steps], lines, story });
   }
 
   parse(steps: readonly (Access | string)[]): Access[] {
@@ -172,7 +183,8 @@ class Bench {
     try {
       return await this.#duel.step(step);
     } catch (error) {
-      const text = await this.#reopen(error);
+      this.isGone = error instanceof QtestError && !this.#canReplace;
+      const text = this.isGone ? (error as Error).message : await this.#reopen(error);
       return [{ law: 'abort', register: 'QEMU', bits: 0, section: 'none', verdict: 'violates', text }];
     }
   }
