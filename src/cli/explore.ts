@@ -191,7 +191,7 @@ function printText({ prepared, options, found, telling, choices }: Run): void {
       `  ${good} of ${config.controllers} good`,
       humanCount(paths),
     ]);
-    print(table(rows));
+    if (rows.length > 0) print(table(rows));
     if (exploration.violations.size > 0) {
       const broken = [...exploration.violations].sort(([a], [b]) => Number(a.slice(1)) - Number(b.slice(1)));
       print('broken on the way (states):');

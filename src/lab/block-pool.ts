@@ -1,7 +1,13 @@
-import { doubled } from './int-tables.ts';
+import { doubled, PairMap } from './int-tables.ts';
 
 /** Words in a block. */
 export const BLOCK_WORDS = 16;
+
+/** What is set in a block, and to what. */
+export interface BlockWrite {
+  places: number[];
+  values: number[];
+}
 
 /** Runs of 16 words, each kept once: equal contents have equal numbers. Block 0 is all zero. */
 export class BlockPool {
@@ -10,6 +16,9 @@ export class BlockPool {
   #count = 0;
   /** Block + 1, open addressing. */
   #table = new Int32Array(1 << 13);
+  readonly #writes: BlockWrite[] = [];
+  readonly #writeOf = new Map<string, number>();
+  readonly #written = new PairMap();
 
   constructor() {
     this.intern(new Int32Array(BLOCK_WORDS));
@@ -25,6 +34,26 @@ export class BlockPool {
     this.#table[slot] = ++this.#count;
     if (2 * this.#count > this.#table.length) this.#grow();
     return this.#count - 1;
+  }
+
+  /** Equal writes have equal numbers. */
+  numberOf(write: BlockWrite): number {
+    const key = `${write.places}=${write.values}`;
+    let number = this.#writeOf.get(key);
+    if (number === undefined) this.#writeOf.set(key, (number = this.#writes.push(write) - 1));
+    return number;
+  }
+
+  /** The block that a write makes of another. */
+  write(number: number, block: number): number {
+    const known = this.#written.get(number, block);
+    if (known >= 0) return known;
+    const { places, values } = this.#writes[number];
+    const words = this.words.slice(block * BLOCK_WORDS, (block + 1) * BLOCK_WORDS);
+    for (let i = 0; i < places.length; i++) words[places[i]] = values[i];
+    const made = this.intern(words);
+    this.#written.add(number, block, made);
+    return made;
   }
 
   #equals(known: number, block: Int32Array): boolean {

@@ -1,15 +1,15 @@
-import { Prng, UsageError } from '../core/index.ts';
-import { AccessBook, type AccessEffect, type KnownAccess } from './access-book.ts';
-import { BLOCK_WORDS, BlockPool } from './block-pool.ts';
+import { Prng } from '../core/index.ts';
+import { AccessBook } from './access-book.ts';
+import { BLOCK_WORDS, BlockPool, type BlockWrite } from './block-pool.ts';
 import { Columns, Projection } from './columns.ts';
 import { DecisionTrees } from './decision-trees.ts';
-import { doubled, PairMap } from './int-tables.ts';
+import { doubled } from './int-tables.ts';
 import { Locality, type StepWords } from './locality.ts';
 import { RowSet } from './row-set.ts';
 import { BeginAnew, NameBits, type StateSpace } from './state-space.ts';
-import { StepRun } from './step-run.ts';
-import { MAX_ACCESSES_PER_STEP, type Stepper, type TaskPosition } from './stepper.ts';
-import type { TrieNode } from './task-trie.ts';
+import type { StepRun } from './step-run.ts';
+import { StepRunner } from './step-runner.ts';
+import type { Stepper, TaskPosition } from './stepper.ts';
 import { outcomeOf, type WatchableWorld } from './world.ts';
 
 /** Schedules that are run at random before exploring, so that most of what there is to learn is known. */
@@ -55,11 +55,6 @@ interface StepEffect {
   words: StepWords | undefined;
 }
 
-interface BlockWrite {
-  places: number[];
-  values: number[];
-}
-
 /** States of a layer; `broken` has the invariants that each state breaks, as bits. */
 export interface LearnedLayer {
   readonly set: RowSet;
@@ -93,20 +88,14 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
   readonly #stands = new Map<string, Stand>();
   #trees = new DecisionTrees();
   #effects: StepEffect[] = [];
-  readonly #blockWrites: BlockWrite[] = [];
-  readonly #written = new PairMap();
-  #isRehearsing = true;
 
   /** A state in full, and the row that it is of. */
   readonly #words: Int32Array;
   #loaded = new Int32Array(0);
-  readonly #known: Map<number, KnownAccess>[];
-  readonly #sites: Map<number, number>[];
   readonly #identity: Projection;
   readonly #stateBroken: Projection;
   readonly #identityOf = new Map<string, number>();
-  readonly #writeOf = new Map<string, number>();
-  readonly #run: StepRun;
+  readonly #runner: StepRunner;
   #looks = 0;
   #stride = 0;
   #steps = 0;
@@ -130,9 +119,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
       (words) => this.#doubt(this.#columns.addRead(words)),
     );
     this.#locality = stepper.grain === 'fine' ? new Locality(this.tasks) : undefined;
-    this.#run = new StepRun(this.#words);
-    this.#known = stepper.tries.map(() => new Map());
-    this.#sites = stepper.tries.map(() => new Map());
+    this.#runner = new StepRunner(stepper, this.#book, this.#locality, this.#words);
     this.#rehearse();
   }
 
@@ -189,14 +176,14 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     const { root } = this.#places[source[base + task]].stand;
     const found = this.#trees.findByBlock(root, source, base, this.#pool.words);
     const effect = found >= 0 ? this.#effects[found] : this.#learn(source, base, task);
-    if (this.#locality && !this.#isRehearsing) this.#meetOthers(this.#locality, effect, source, base, task);
+    if (this.#locality && !this.#runner.isRehearsing) this.#meetOthers(this.#locality, effect, source, base, task);
 
     const at = to.set.open();
     const { rows } = to.set;
     for (let i = 0; i < this.#stride; i++) rows[at + i] = source[base + i];
     rows[at + task] = effect.next;
     const { columns, writes } = effect;
-    for (let i = 0; i < columns.length; i++) rows[at + columns[i]] = this.#write(writes[i], rows[at + columns[i]]);
+    for (let i = 0; i < columns.length; i++) rows[at + columns[i]] = this.#pool.write(writes[i], rows[at + columns[i]]);
     if (effect.changesIdentity) rows[at + this.tasks] = this.#identityOfRow(rows, at);
     const known = to.set.count;
     const target = to.set.close(this.#columns.key);
@@ -246,7 +233,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
         if (!(error instanceof BeginAnew)) throw error;
       }
     }
-    this.#isRehearsing = false;
+    this.#runner.isRehearsing = false;
     this.#steps = 0;
     this.#forgetSteps();
   }
@@ -266,23 +253,11 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
    * anew, as one surprise seldom comes alone.
    */
   #doubt(isWrong: boolean): void {
-    if (isWrong && !this.#isRehearsing && this.#doubtedAt === 0) this.#doubtedAt = this.#steps;
+    if (isWrong && !this.#runner.isRehearsing && this.#doubtedAt === 0) this.#doubtedAt = this.#steps;
   }
 
   settle(): void {
     if (this.#doubtedAt > 0) this.#beginAnew();
-  }
-
-  /** The block that a write makes of another. */
-  #write(write: number, block: number): number {
-    const known = this.#written.get(write, block);
-    if (known >= 0) return known;
-    const { places, values } = this.#blockWrites[write];
-    const words = this.#pool.words.slice(block * BLOCK_WORDS, (block + 1) * BLOCK_WORDS);
-    for (let i = 0; i < places.length; i++) words[places[i]] = values[i];
-    const made = this.#pool.intern(words);
-    this.#written.add(write, block, made);
-    return made;
   }
 
   #identityOfRow(rows: Int32Array, at: number): number {
@@ -365,11 +340,10 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     const from = this.#places[rows[at + task]].stand;
     for (;;) {
       this.#load(rows, at);
-      const run = this.#run;
+      const { run } = this.#runner;
       const { epoch } = this.#book;
-      run.begin();
       try {
-        const { node, tail } = this.#runStep(from);
+        const { node, tail } = this.#runner.step(task, from.position);
         if (this.#columns.count > this.#stride) this.#beginAnew();
         if (epoch === this.#book.epoch) {
           const after = this.#stepper.after(task, from.position, node);
@@ -385,7 +359,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
 
   #keep(from: Stand, rows: Int32Array, at: number, effect: StepEffect): StepEffect {
     const pool = this.#pool.words;
-    const conditions = this.#run.conditions.map((word) => this.#columns.placeOf(word));
+    const conditions = this.#runner.run.conditions.map((word) => this.#columns.placeOf(word));
     const read = (place: number) => pool[rows[at + (place >> 4)] * BLOCK_WORDS + (place & 15)];
     this.#trees.insert(from.root, conditions, read, this.#effects.push(effect) - 1);
     return effect;
@@ -405,7 +379,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     return {
       next,
       columns: Int32Array.from(columns),
-      writes: Int32Array.from(byColumn.values(), (write) => this.#numberOf(write)),
+      writes: Int32Array.from(byColumn.values(), (write) => this.#pool.numberOf(write)),
       broken: run.broken,
       steps,
       accesses: run.accesses,
@@ -415,68 +389,5 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
       id: this.#effects.length,
       words: this.#locality && { reads: [...run.conditions], writes: run.outcome().map(({ word }) => word) },
     };
-  }
-
-  #numberOf(write: BlockWrite): number {
-    const key = `${write.places}=${write.values}`;
-    let number = this.#writeOf.get(key);
-    if (number === undefined) this.#writeOf.set(key, (number = this.#blockWrites.push(write) - 1));
-    return number;
-  }
-
-  /** One step as the stepper takes it, with what follows of accesses that are no choice points. */
-  #runStep({ task, position }: Stand): { node: TrieNode; tail: { site: number; effect: AccessEffect }[] } {
-    const stepper = this.#stepper;
-    const trie = stepper.tries[task];
-    let node = position.node;
-    const tail: { site: number; effect: AccessEffect }[] = [];
-    while (node.request?.op === 'step') node = trie.next(node, 0);
-    while (node.request && !stepper.isBoundary(node.request)) {
-      if (node.request.op === 'step') {
-        node = trie.next(node, 0);
-        continue;
-      }
-      if (this.#run.accesses === MAX_ACCESSES_PER_STEP)
-        throw new UsageError(`a step of controller ${task} did not end after ${MAX_ACCESSES_PER_STEP} accesses`);
-      const effect = this.#run.add(this.#book, this.#knownAccess(task, node));
-      const after = trie.next(node, effect.answer);
-      if (!this.#locality) {
-        node = after;
-        continue;
-      }
-      const site = this.#siteOf(task, node);
-      if (this.#isRehearsing) this.#locality.observe(task, site, effect);
-      if (this.#run.accesses > 1) tail.push({ site, effect });
-      node = after;
-      const ahead = this.#ahead(task, node);
-      if (this.#isRehearsing || !ahead.request || !this.#locality.isLocal(this.#siteOf(task, ahead))) break;
-      node = ahead;
-    }
-    return { node, tail };
-  }
-
-  /** The next node with an access. */
-  #ahead(task: number, node: TrieNode): TrieNode {
-    const trie = this.#stepper.tries[task];
-    let ahead = node;
-    while (ahead.request?.op === 'step') ahead = trie.next(trie.representative(ahead), 0);
-    return ahead;
-  }
-
-  #siteOf(task: number, node: TrieNode): number {
-    const known = this.#sites[task].get(node.id);
-    if (known !== undefined) return known;
-    const locality = this.#locality!;
-    const { parent } = node;
-    const marker = !parent ? '' : parent.request?.op === 'step' ? parent.request.name : undefined;
-    const site = marker === undefined ? locality.next(this.#siteOf(task, parent!)) : locality.first(marker);
-    this.#sites[task].set(node.id, site);
-    return site;
-  }
-
-  #knownAccess(task: number, node: TrieNode): KnownAccess {
-    let known = this.#known[task].get(node.id);
-    if (!known) this.#known[task].set(node.id, (known = this.#book.find(task, node.request!)));
-    return known;
   }
 }

@@ -130,10 +130,13 @@ export class Machine implements World {
     });
   }
 
-  /** Ports without their numbers: what is pending on which irq's; irq records in the order of their list. */
+  /**
+   * Ports without their numbers: what is pending on which irq's; irq records by pirq, those of one pirq in the order of
+   * their list, which is all that the order decides (`irq.fromPirq` finds the oldest).
+   */
   identity(): Int32Array {
     const domain = this.hypervisor.domain(GUEST_DOMAIN);
-    const records = this.records.irqs();
+    const records = this.records.irqs().sort((a, b) => a.pirq - b.pirq);
     const words = new Int32Array(7 * records.length);
     let at = 0;
     for (const { irq, type, port, pirq, flags, bdf = -1, entry } of records) {
