@@ -286,9 +286,8 @@ type Rows = (fn: Function_, at: number, writable: Uint8Array) => Duty[];
 const CONVENTIONAL: Record<number, Rows> = { 1: powerManagement, 5: msi, 16: express, 17: msix };
 const EXTENDED: Record<number, Rows> = { 1: errors, 13: accessControl };
 const SECTIONS: Record<number, string> = { 1: '§7.5.2', 5: '§7.7.1', 16: '§7.5.3', 17: '§7.7.2' };
-/** Every byte that a capability of another kind has is constant, but those of a vendor's. */
-const VENDOR = 9;
-const SHPC = 0x0c;
+/** Capabilities whose bytes are all constant: subsystem, serial number. Those of a kind without rows are not judged. */
+const CONSTANT = { conventional: [0x0d], extended: [3] };
 
 const UNCLAIMED: Duty = { at: 0, width: 0, section: 'PCI 3.0 §6.1', custom: true };
 const RESERVED: Duty = { at: 0, width: 0, section: '§7.5.1.1' };
@@ -337,8 +336,10 @@ export function obligationsOf(layout: Layout, writable: Uint8Array): Obligations
       width: sizeBytes - headerBytes,
       section: extended ? '§7.6' : (SECTIONS[id] ?? 'PCI 3.0 §6.7'),
     });
-    for (const d of (extended ? EXTENDED : CONVENTIONAL)[id]?.(fn, at, writable) ?? []) place(d);
-    if (!extended && (id === VENDOR || id === SHPC)) judged.fill(0, at + headerBytes, at + sizeBytes);
+    const rows = (extended ? EXTENDED : CONVENTIONAL)[id]?.(fn, at, writable);
+    for (const d of rows ?? []) place(d);
+    const isConstant = (extended ? CONSTANT.extended : CONSTANT.conventional).includes(id);
+    if (!rows && !isConstant) judged.fill(0, at + headerBytes, at + sizeBytes);
   }
   const found = new Map<number, number>();
   for (const { id, at, extended } of capabilities) if (!extended && !found.has(id)) found.set(id, at);
