@@ -123,7 +123,7 @@ function stopTable(kernel: string): TextTable {
       releases.join(' '),
       ...BRINGUP_SERIES.map((n) => (n <= stop.complete ? 'all' : `${stop.complete}`)),
       stop.limit ?? 'none',
-      stop.refused ? `${stop.refused} at ${stop.after} vectors` : `at ${stop.after} vectors`,
+      stop.refused ? `${stop.refused}, vector ${stop.vector}, with ${stop.after} bound` : `with ${stop.after} bound`,
       stop.outcome ?? '',
     ]),
   };

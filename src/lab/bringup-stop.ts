@@ -19,6 +19,8 @@ export interface Refusal {
   errno: string;
   /** The controller whose task ran; −1: none, while drives are attached. */
   controller: number;
+  /** Which of the controller's vectors it was for. */
+  vector: number;
   /** How many vectors had an event channel by then, on all controllers. */
   vectors: number;
 }
@@ -54,16 +56,16 @@ export function mapLimit({ host }: Hypervisor, rc: number): LimitName {
 /** A device model's toolstack that tells of every refusal. */
 export class WatchedToolstack implements Toolstack {
   readonly #inner: Toolstack;
-  readonly #refused: (call: string, rc: number) => void;
+  readonly #refused: (call: string, rc: number, vector?: number) => void;
 
-  constructor(inner: Toolstack, refused: (call: string, rc: number) => void) {
+  constructor(inner: Toolstack, refused: (call: string, rc: number, vector?: number) => void) {
     this.#inner = inner;
     this.#refused = refused;
   }
 
   mapPirqMsi(request: MapPirqMsi): { rc: number; pirq: number } {
     const answer = this.#inner.mapPirqMsi(request);
-    if (answer.rc < 0) this.#refused('map_pirq', answer.rc);
+    if (answer.rc < 0) this.#refused('map_pirq', answer.rc, request.entry);
     return answer;
   }
 

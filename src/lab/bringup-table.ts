@@ -30,6 +30,8 @@ export interface BringUpStop {
   limit?: LimitName;
   /** The refused call and its errno, where it was a call. */
   refused?: string;
+  /** Which of its vectors that was for, in the controller that met it. */
+  vector?: number;
   /** Vectors with an event channel when it was refused. */
   after: number;
   /** What became of the controller that met it. */
@@ -60,6 +62,7 @@ export function findBringUpStop(
       complete: i,
       limit: refusal.limit,
       refused: `${refusal.call} -${refusal.errno}`,
+      vector: refusal.vector,
       after: refusal.vectors,
       outcome: describe(outcome, shape.queues, run.deafVectors(i)),
     };
@@ -79,9 +82,7 @@ export function bringUpStops(kernels: readonly string[], queues: number): BringU
 
 function describe({ state, mode, vectors, queues }: BroughtUp, wanted: number, deaf: number): string {
   const how =
-    mode === 'none'
-      ? 'without interrupts'
-      : `${mode} with ${vectors} vectors${deaf ? `, of which ${deaf} are deaf` : ''}`;
+    mode === 'none' ? 'without interrupts' : `${mode} with ${vectors} vectors${deaf ? ` (${deaf} deaf)` : ''}`;
   if (state === 'failed') return `given up (${how})`;
   const got = queues === wanted ? 'all queues' : `${queues} of ${wanted} queues`;
   if (state === 'up') return `up, ${got}, ${how}`;

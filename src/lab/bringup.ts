@@ -94,8 +94,8 @@ export class BringUp {
     this.guest = makeGuest(options);
     this.hypervisor = makeHypervisor(options, shape, this.#bus, this.arena, this.ram);
     this.#domain = this.hypervisor.domain(GUEST_DOMAIN);
-    const toolstack = new WatchedToolstack(guestToolstack(this.hypervisor), (call, rc) =>
-      this.#refused(call, call === 'map_pirq' ? mapLimit(this.hypervisor, rc) : 'other', rc),
+    const toolstack = new WatchedToolstack(guestToolstack(this.hypervisor), (call, rc, vector) =>
+      this.#refused(call, call === 'map_pirq' ? mapLimit(this.hypervisor, rc) : 'other', rc, vector),
     );
     for (let i = 0; i < shape.attached; i++) {
       const slot = attachDrive(this, this.#bus, toolstack, this.#messages, i);
@@ -231,9 +231,25 @@ export class BringUp {
     return answer;
   }
 
-  #refused(call: string, limit: LimitName, ret: number): void {
+  /** @param vector by default the first of the controller that is without irq or event channel */
+  #refused(call: string, limit: LimitName, ret: number, vector = this.#firstUnconnected()): void {
     this.refusals++;
-    this.refusal ??= { limit, call, errno: errnoName(ret), controller: this.#task, vectors: this.boundVectors };
+    const errno = errnoName(ret);
+    this.refusal ??= { limit, call, errno, controller: this.#task, vector, vectors: this.boundVectors };
+  }
+
+  #firstUnconnected(): number {
+    const slot = this.slots[this.#task];
+    const vectors = slot ? this.records.perform('device.vectors', [slot.guestBdf]) : 0;
+    const lacks = (field: string) => {
+      for (let entry = 0; entry < vectors; entry++) {
+        const irq = this.records.perform('vector.irq', [slot.guestBdf, entry]);
+        if (irq === 0 || (field === 'port' && this.records.perform('irq.port', [irq]) === 0)) return entry;
+      }
+      return -1;
+    };
+    const withoutIrq = lacks('irq');
+    return withoutIrq >= 0 ? withoutIrq : lacks('port');
   }
 
   #read({ bdf, region, offset, width }: Extract<Access, { op: 'read' }>): number {

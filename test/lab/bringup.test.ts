@@ -26,11 +26,12 @@ function stopOf(run: BringUp) {
   for (let i = 0; i < run.slots.length; i++) {
     const { state, vectors } = run.probe(i);
     if (!run.refusal) continue;
-    const { limit, call, errno, controller } = run.refusal;
+    const { limit, call, errno, controller, vector } = run.refusal;
     expect(controller).toBe(i);
     return {
       limit: limit as LimitName,
       refused: `${call} ${errno}`,
+      vector,
       complete: i,
       state,
       vectors,
@@ -50,6 +51,7 @@ describe.each(xenProfileNames())('%s stops', (xen) => {
     expect(stopOf(bringUp(xen, 5, { cpus: 32, gsis: GSIS }))).toEqual({
       limit: 'pirqs of the domain',
       refused: 'get_free_pirq ENOSPC',
+      vector: 5,
       complete: 3,
       state: 'failed',
       vectors: 0,
@@ -63,6 +65,7 @@ describe.each(xenProfileNames())('%s stops', (xen) => {
     expect(stopOf(bringUp(xen, 5, { cpus: 32, gsis: GSIS, ...ENOUGH, maxPort: 20 }))).toEqual({
       limit: 'event channel ports',
       refused: 'bind_pirq ENOSPC',
+      vector: 2,
       complete: 2,
       state: 'up',
       vectors: VECTORS,
@@ -79,6 +82,7 @@ describe.each(xenProfileNames())('%s stops', (xen) => {
     expect(stopOf(bringUp(xen, 64, { cpus: 2, gsis: GSIS, ...ENOUGH }))).toEqual({
       limit: 'CPU vectors',
       refused: 'map_pirq EINVAL',
+      vector: left % VECTORS,
       complete: Math.floor(left / VECTORS),
       // with its admin vector deaf as well, the driver finds completions by looking when commands time out
       state: left % VECTORS ? 'up' : 'slow',
@@ -102,6 +106,7 @@ test('beyond the remapping table a map fails with EFAULT', () => {
   expect(stopOf(bringUp(small, 5, { cpus: 32, gsis: GSIS, ...ENOUGH }))).toMatchObject({
     limit: 'remapping entries',
     refused: 'map_pirq EFAULT',
+    vector: 2,
     complete: 2,
     deaf: 7,
   });
