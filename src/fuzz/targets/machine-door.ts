@@ -187,7 +187,8 @@ export class MachineDoor {
             words[at] === (addressLo | 0) && words[at + 1] === (addressHi | 0) && words[at + 2] === (data | 0);
           if (isIt && (words[at + 3] & 1) === 0) return { slot, entry };
         }
-      } else if (msi?.enabled && (msi.addressLo | 0) === (addressLo | 0) && msi.data === data >>> 0)
+      }
+      if (msi?.enabled && (msi.addressLo | 0) === (addressLo | 0) && msi.data === data >>> 0)
         return { slot, entry: -1 };
     }
     return undefined;

@@ -112,6 +112,9 @@ export class MachineLaws {
   #compareModels(): string | undefined {
     for (const [i, { model }] of this.#machine.slots.entries()) {
       const naive = this.#door.models[i];
+      const held = model.msi?.pirq ?? -1;
+      if (held !== naive.pirqOf(-1))
+        return `device model: MSI of device ${i} holds pirq ${held}, should hold ${naive.pirqOf(-1)}`;
       for (let entry = 0; entry < this.#machine.options.vectors; entry++)
         if (model.msix!.entryPirq(entry) !== naive.pirqOf(entry))
           return `device model: entry ${entry} of device ${i} holds pirq ${model.msix!.entryPirq(entry)}, should hold ${naive.pirqOf(entry)}`;

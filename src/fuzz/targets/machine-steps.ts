@@ -17,6 +17,9 @@ export const OPS = [
   'control',
   'table',
   'read',
+  /** MSI control `b`; MSI address, upper address or data (`a` 0 to 2) becomes `b`. */
+  'msiControl',
+  'msiMessage',
   /** Command register `b`. */
   'command',
   /** Hypercalls: get_free_pirq, bind_pirq of `a`, close of port `a`, unmap_pirq of `a`. */
@@ -81,6 +84,8 @@ export const REGISTER_WEIGHTS: Weights = {
   control: 20,
   table: 44,
   read: 8,
+  msiControl: 4,
+  msiMessage: 6,
   command: 4,
   free: 4,
   bind: 14,
@@ -130,6 +135,12 @@ export class MachineInputs {
         return this.#table(prng, slot);
       case 'read':
         return step(prng.below(4 * vectors));
+      case 'msiControl':
+        return step(0, prng.pick([0x0001, 0x0001, 0x0000, 0x0100, 0x0011]));
+      case 'msiMessage': {
+        const part = prng.below(3);
+        return step(part, this.#messages(prng)[part]);
+      }
       case 'command':
         return step(0, prng.pick([0x006, 0x406, 0x002, 0x402]));
       case 'bind':
@@ -153,16 +164,20 @@ export class MachineInputs {
     return prng.below(16) ? pirqs - 1 - prng.below(Math.min(8, pirqs - firstPirq)) : prng.below(pirqs + 2);
   }
 
-  /** A message that names a pirq, another message, or a mask bit. */
-  #table(prng: Prng, slot: number): MachineStep {
-    const entry = prng.below(this.#around.vectors);
-    const word = prng.below(6);
-    const values = [
+  /** Words of a message that names a pirq, or of another one. */
+  #messages(prng: Prng): number[] {
+    return [
       (0xfee0_0000 | (this.#pirq(prng) << 12)) >>> 0,
       prng.below(16) ? 0 : prng.next() & 0xff00,
       prng.pick([0x4300, 0x4300, 0x0700, 0x4300 | prng.below(256)]),
     ];
-    if (word < 3) return { op: 'table', slot, a: 4 * entry + word, b: values[word] };
+  }
+
+  /** A word of a message, or a mask bit. */
+  #table(prng: Prng, slot: number): MachineStep {
+    const entry = prng.below(this.#around.vectors);
+    const word = prng.below(6);
+    if (word < 3) return { op: 'table', slot, a: 4 * entry + word, b: this.#messages(prng)[word] };
     return { op: 'table', slot, a: 4 * entry + 3, b: prng.below(3) ? 0 : 1 };
   }
 }
@@ -189,6 +204,8 @@ export function tellStep({ op, slot, a, b }: MachineStep, control: number): stri
     control: `device ${slot}: write ${hex(b, 4)} to MSI-X control (config+${hex(control)})`,
     table: `device ${slot}: write ${hex(b, 8)} to table entry ${a >> 2} dword ${a & 3}`,
     read: `device ${slot}: read table entry ${a >> 2} dword ${a & 3}`,
+    msiControl: `device ${slot}: write ${hex(b, 4)} to MSI control`,
+    msiMessage: `device ${slot}: write ${hex(b, 8)} to MSI ${['address', 'upper address', 'data'][a]}`,
     command: `device ${slot}: write ${hex(b, 4)} to the command register`,
     free: 'get_free_pirq',
     bind: `bind_pirq ${a}`,

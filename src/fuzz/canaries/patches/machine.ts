@@ -39,6 +39,12 @@ export const MACHINE_CANARIES: readonly Canary[] = [
     'if (rc !== 0) this.#pirq[entry] = NO_PIRQ;\n    this.#updated[entry] = 0;',
   ),
   machine(
+    'xen/device-model/msi.ts',
+    'tearing down MSI keeps the number of its pirq',
+    'words[WORD.mapped] = 0;\n    words[WORD.pirq] = NO_PIRQ;',
+    'words[WORD.mapped] = 0;',
+  ),
+  machine(
     CALLS,
     'the pirq that was held is bound, not the one in the message (QEMU hw/xen/xen_pt_msi.c msi_msix_setup)',
     'if (held !== NO_PIRQ) return { rc: 0, pirq };',
