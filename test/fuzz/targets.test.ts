@@ -10,7 +10,7 @@ const RUNS: Record<string, number> = {
   'nvme-regs': 600,
   machine: 250,
   socket: 80,
-  'vfio-user': 150,
+  'vfio-user': 60,
 };
 
 describe.each(targetNames())('%s', (name) => {

@@ -46,6 +46,8 @@ export class NaiveVfioServer {
   maps: Mapping[] = [];
   greeted = false;
   writeMultiple = false;
+  /** The client has written something since the device last had no work. */
+  wrote = false;
 
   constructor(twin: EmulatedFunction) {
     this.twin = twin;
@@ -56,6 +58,7 @@ export class NaiveVfioServer {
   leave(): void {
     this.maps = [];
     this.greeted = false;
+    this.wrote = false;
     this.irqs.leave();
   }
 
@@ -112,6 +115,7 @@ export class NaiveVfioServer {
       case 13:
         if (payload.length !== 0) return INVALID;
         this.twin.reset('conventional');
+        this.wrote = true;
         return { payloads: [NOTHING] };
       case 15:
         return this.#writeMulti(payload, view);
@@ -136,6 +140,7 @@ export class NaiveVfioServer {
     if (this.maps.some((m) => m.address < address + size && address < m.address + m.size)) errno.push(E.EEXIST);
     if (errno.length > 0) return { errno };
     this.maps.push({ address, size, flags, fd });
+    this.wrote = true;
     return { payloads: [NOTHING] };
   }
 
@@ -152,6 +157,7 @@ export class NaiveVfioServer {
       if (at < 0) return { errno: [E.ENOENT, E.EINVAL] };
       this.maps.splice(at, 1);
     }
+    this.wrote = true;
     return { payloads: [payload.slice()] };
   }
 
@@ -175,6 +181,7 @@ export class NaiveVfioServer {
     const offset = view.getBigUint64(at, true);
     const region = view.getUint32(at + 8, true);
     if (!this.#fits(region, offset, count)) return false;
+    this.wrote = true;
     for (const [place, width] of pieces(Number(offset), count)) {
       let value = 0;
       for (let i = width - 1; i >= 0; i--) value = value * 256 + view.getUint8(dataAt + place - Number(offset) + i);

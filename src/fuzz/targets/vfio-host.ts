@@ -49,6 +49,11 @@ export class FakeHost implements SessionHost {
     this.#isOver = true;
   }
 
+  /** True if it waits for nothing but its client. */
+  get isIdle(): boolean {
+    return this.#later.length === 0;
+  }
+
   /** Lets the session run until it waits for its client; `rest` is called after each of its turns. */
   pump(rest: () => void): void {
     for (let turns = 0; turns < MOST_TURNS; turns++) {

@@ -1,7 +1,10 @@
 import { UsageError } from '../../core/index.ts';
 
 /** What the client, or for `raise` and `lower` the device itself, does. */
-export const OP = { send: 0, leave: 1, raise: 2, lower: 3 } as const;
+export const OP = { send: 0, leave: 1, raise: 2, lower: 3, reply: 4 } as const;
+
+/** How the client answers a DMA command that waits; `newest` answers the last first. */
+export const ANSWER = { right: 0, newest: 1, failed: 2, short: 3, wrong: 4, stranger: 5 } as const;
 
 export const FD_KINDS = ['eventfd', 'file', 'other'] as const;
 
@@ -11,7 +14,7 @@ export interface VfioStep {
   op: number;
   /** How what is sent is cut: 0 whole, 1 kept back and sent with what comes next, n pieces of n − 1 bytes. */
   cut: number;
-  /** raise: the vector. */
+  /** raise: the vector; reply: one of {@link ANSWER}. */
   vector: number;
   /** Descriptors that go with the first byte, indices into {@link FD_KINDS}; at most 4. */
   fds: readonly number[];
@@ -43,7 +46,7 @@ export function decodeVfioSteps(whole: Uint8Array): VfioStep[] {
     const length = at + HEADER_BYTES <= whole.length ? view.getUint32(at + 4, true) : Number.POSITIVE_INFINITY;
     if (at + HEADER_BYTES + length > whole.length) throw new UsageError(`steps end within one, at byte ${at}`);
     const [op, cut, vector, kinds] = whole.subarray(at, at + 4);
-    if (op > OP.lower) throw new UsageError(`byte ${at} begins no step`);
+    if (op > OP.reply) throw new UsageError(`byte ${at} begins no step`);
     const fds = [0, 2, 4, 6].map((shift) => ((kinds >> shift) & 3) - 1).filter((kind) => kind >= 0);
     at += HEADER_BYTES + length;
     steps.push({ op, cut, vector, fds, bytes: whole.slice(at - length, at) });

@@ -1,41 +1,21 @@
-import { Arena, ones, type Prng, type Width } from '../../core/index.ts';
-import { MemoryPort, vfioDevice } from '../../harness/vfio-user/index.ts';
-import { builtinDump, parseDump } from '../../pci/dump/index.ts';
-import { createFunction, type EmulatedFunction, type FunctionSpec } from '../../pci/index.ts';
-import { imageSpec } from '../images.ts';
-import { NaiveVfioServer } from '../oracle/naive-vfio.ts';
+import { ones, type Prng, type Width } from '../../core/index.ts';
+import type { EmulatedFunction } from '../../pci/index.ts';
 import type { Subject, Target } from '../target.ts';
+import { NVME_SETUP } from './socket-world.ts';
 import { placeFor, type Spot, spotsOf, valueFor } from './spots.ts';
 import { VfioClient } from './vfio-client.ts';
-import { decodeVfioSteps, encodeVfioSteps, FD_KINDS, OP, type VfioStep } from './vfio-steps.ts';
+import { ANSWER, decodeVfioSteps, encodeVfioSteps, FD_KINDS, OP, type VfioStep } from './vfio-steps.ts';
 import { tellMessage } from './vfio-words.ts';
+import { type VfioWorld, vfioWorlds } from './vfio-world.ts';
 
 const EVENTFD = 0;
 const FILE = 1;
 const NOTHING = new Uint8Array(0);
-const FLR = 0x1000_8fe1;
+/** Ways to answer, in words. */
+const HOW = ['', ', the newest', ' with a failure', ' one byte short', ' for another address', ' of another id'];
 
-function devices(): FunctionSpec[] {
-  return [
-    imageSpec({
-      name: 'MSI and MSI-X',
-      bdf: 0,
-      pm: 0xc803,
-      msi: 0x0186,
-      msix: { count: 4 },
-      express: { caps: FLR },
-      rom: true,
-      events: true,
-    }),
-    imageSpec({ name: 'MSI-X of 70 vectors, no pin', bdf: 0, pin: 0, msix: { count: 70, pbaBar: 2 } }),
-    imageSpec({ name: 'MSI without masks', bdf: 0, msi: 0x0084 }),
-    imageSpec({ name: 'INTx only', bdf: 0, pin: 1, rom: true }),
-    parseDump(builtinDump('1b36-0010'))[0].spec,
-  ];
-}
-
-let specs: FunctionSpec[] | undefined;
-const all = () => (specs ??= devices());
+let worlds: ReturnType<typeof vfioWorlds> | undefined;
+const all = () => (worlds ??= vfioWorlds());
 
 /** One client after another of a session in process. */
 class VfioSubject implements Subject<VfioStep> {
@@ -43,31 +23,22 @@ class VfioSubject implements Subject<VfioStep> {
   /** Steps are messages, not accesses. */
   readonly functions = [];
   readonly #fn: EmulatedFunction;
-  readonly #arenas: readonly Arena[];
-  readonly #clean: readonly Int32Array[];
-  readonly #naive: NaiveVfioServer;
+  readonly #world: VfioWorld;
   readonly #client: VfioClient;
   readonly #spots: readonly Spot[];
   #steps: VfioStep[] = [];
   #seen = 0;
 
-  constructor(spec: FunctionSpec) {
-    this.label = spec.name;
-    this.#arenas = [new Arena(1 << 17), new Arena(1 << 17)];
-    const [fn, twin] = this.#arenas.map((arena) => createFunction(spec, { arena }));
-    this.#fn = fn;
-    this.#clean = this.#arenas.map((arena) => arena.snapshot());
-    this.#naive = new NaiveVfioServer(twin);
-    this.#client = new VfioClient(vfioDevice(fn, this.#arenas[0], new MemoryPort()), this.#naive, () =>
-      this.#arenas[1].restore(this.#arenas[0].snapshot()),
-    );
-    this.#spots = spotsOf(fn.layout, 6);
+  constructor(world: VfioWorld) {
+    this.label = world.label;
+    this.#world = world;
+    this.#fn = world.device.fn;
+    this.#client = new VfioClient(world);
+    this.#spots = spotsOf(this.#fn.layout, 6);
   }
 
   begin(): void {
     this.#client.begin();
-    for (const [i, arena] of this.#arenas.entries()) arena.restore(this.#clean[i]);
-    this.#fn.effects.length = 0;
     this.#steps = [];
     this.#seen = 0;
   }
@@ -93,8 +64,9 @@ class VfioSubject implements Subject<VfioStep> {
         step.cut,
       );
     else if (op === OP.leave) client.leave();
-    else {
-      for (const fn of [this.#fn, this.#naive.twin])
+    else if (op === OP.reply) client.reply(step.vector, step.cut);
+    else if (!this.#world.dma) {
+      for (const fn of [this.#fn, this.#world.twin])
         if (op === OP.lower) fn.lower();
         else fn.raise(step.vector);
       client.nudge();
@@ -104,8 +76,7 @@ class VfioSubject implements Subject<VfioStep> {
   }
 
   finish(): string | undefined {
-    const difference = this.#arenas[0].explainDifference(this.#arenas[1].snapshot());
-    return difference && `state: the device is not as its twin: ${difference}`;
+    return this.#client.compare();
   }
 
   abstractState(): number {
@@ -114,12 +85,15 @@ class VfioSubject implements Subject<VfioStep> {
     h ^= (msix ? (msix.control >>> 14) | ((msix.table.pending[0] & 15) << 2) : 0) << 13;
     h ^= (msi ? (msi.control & 1) | ((msi.pendingBits & 15) << 1) : 0) << 20;
     h ^= (this.#fn.intxAsserted ? 1 : 0) << 26;
-    for (const fd of this.#naive.keptFds) h = Math.imul(h ^ (fd & 1), 0x01000193);
+    for (const fd of this.#client.keptFds) h = Math.imul(h ^ (fd & 1), 0x01000193);
     return h;
   }
 
   generate(prng: Prng): VfioStep {
+    const { dma } = this.#world;
     const r = prng.below(64);
+    // commands of a controller need several messages in a row that go well
+    const odd = (rarity: number) => prng.below(dma ? 8 * rarity : rarity) === 0;
     const cut = prng.below(3) ? 0 : prng.below(4) ? 2 + prng.below(40) : 1;
     const step = (op: number, bytes: Uint8Array = NOTHING, fds: readonly number[] = [], vector = 0): VfioStep => ({
       op,
@@ -129,22 +103,23 @@ class VfioSubject implements Subject<VfioStep> {
       bytes,
     });
     if (!this.#client.isGreeted && prng.below(8)) return step(OP.send, this.#version(prng));
-    if (r < 10) return step(OP.raise, NOTHING, [], prng.below(prng.below(4) ? 4 : 72));
-    if (r < 12) return step(OP.lower);
-    if (r === 12) return step(OP.leave);
-    if (r === 13)
-      return step(
-        OP.send,
-        Uint8Array.from({ length: 1 + prng.below(40) }, () => prng.next()),
-      );
-    const { command, payload, fds = prng.below(32) ? [] : [prng.below(3)] } = this.#command(prng);
+    if (this.#client.owes > 0 && prng.below(8) < 6)
+      return step(OP.reply, NOTHING, [], prng.below(12) ? ANSWER.right : prng.below(6));
+    if (r < 2 && odd(8)) return step(OP.reply, NOTHING, [], prng.below(6));
+    if (r < 10 && !dma) return step(OP.raise, NOTHING, [], prng.below(prng.below(4) ? 4 : 72));
+    if (r < 12 && !dma) return step(OP.lower);
+    if (r === 12 && odd(1)) return step(OP.leave);
+    if (r === 13 && odd(1)) {
+      const bytes = Uint8Array.from({ length: 1 + prng.below(40) }, () => prng.next());
+      return step(OP.send, bytes);
+    }
+    const { command, payload, fds = odd(32) ? [prng.below(3)] : [] } = this.#command(prng);
     const bytes = message(prng.below(0x10000), command, payload, prng.below(10) ? 0 : 0x10);
     const header = new DataView(bytes.buffer);
-    if (prng.below(48) === 0)
-      header.setUint32(4, prng.pick([0, 15, 16, 17, 1 << 20, (1 << 20) + 33, 0xffff_ffff]), true);
-    if (prng.below(48) === 0) header.setUint32(8, prng.pick([1, 2, 15, 0x10, 0x20, 0x21, 0x40, 0xffff_fff0]), true);
-    if (prng.below(24) === 0 && payload.length > 0) bytes[16 + prng.below(payload.length)] = prng.next();
-    return step(OP.send, prng.below(48) ? bytes : bytes.slice(0, prng.below(bytes.length)), fds);
+    if (odd(48)) header.setUint32(4, prng.pick([0, 15, 16, 17, 1 << 20, (1 << 20) + 33, 0xffff_ffff]), true);
+    if (odd(48)) header.setUint32(8, prng.pick([1, 2, 15, 0x10, 0x20, 0x21, 0x40, 0xffff_fff0]), true);
+    if (odd(24) && payload.length > 0) bytes[16 + prng.below(payload.length)] = prng.next();
+    return step(OP.send, odd(48) ? bytes.slice(0, prng.below(bytes.length)) : bytes, fds);
   }
 
   mutate(prng: Prng, step: VfioStep): VfioStep {
@@ -184,6 +159,7 @@ class VfioSubject implements Subject<VfioStep> {
     const { op, bytes, fds, cut } = step;
     if (op === OP.leave) return 'the client closes the connection';
     if (op === OP.raise) return `the device signals vector ${step.vector}`;
+    if (op === OP.reply) return `the client answers a DMA command${HOW[step.vector] ?? ''}`;
     if (op === OP.lower) return "the device's interrupt condition ends";
     const how = cut === 1 && fds.length === 0 ? ', kept for the next' : cut > 1 ? `, in pieces of ${cut - 1}` : '';
     const carried = fds.length > 0 ? ` with ${fds.map((kind) => FD_KINDS[kind]).join(', ')}` : '';
@@ -201,27 +177,31 @@ class VfioSubject implements Subject<VfioStep> {
   }
 
   #version(prng: Prng): Uint8Array {
-    const json = prng.below(4)
-      ? '{"capabilities":{"write_multiple":true}}'
-      : prng.pick([
-          '{}',
-          '{"capabilities":{}}',
-          '{"capabilities":{"max_msg_fds":1,"max_data_xfer_size":4096,"max_dma_maps":7,"pgsizes":4096}}',
-          '{"capabilities":{"max_msg_fds":1e3,"unknown":[1,{"a":null}]},"more":1}',
-          '{"capabilities":{"max_data_xfer_size":-1}}',
-          '{"capabilities":{"max_dma_maps":"7"}}',
-          '{"capabilities":{"max_msg_fds":1.5}}',
-          '{"capabilities":{"__proto__":{"max_msg_fds":-1},"toString":1}}',
-          '{"capabilities":[]}',
-          '{"capabilities":7}',
-          '[]',
-          'null',
-          '{"capabilities":{"write_multiple":false}}',
-          '{"capabilities":{"max_data_xfer_size":0}}',
-          '{',
-          '',
-          `${'['.repeat(5000)}`,
-        ]);
+    const json =
+      this.#world.dma && prng.below(3) === 0
+        ? '{"capabilities":{"max_data_xfer_size":512}}'
+        : prng.below(4)
+          ? '{"capabilities":{"write_multiple":true}}'
+          : prng.pick([
+              '{}',
+              '{"capabilities":{}}',
+              '{"capabilities":{"max_msg_fds":1,"max_data_xfer_size":4096,"max_dma_maps":7,"pgsizes":4096}}',
+              '{"capabilities":{"max_msg_fds":1e3,"unknown":[1,{"a":null}]},"more":1}',
+              '{"capabilities":{"max_data_xfer_size":512}}',
+              '{"capabilities":{"max_data_xfer_size":-1}}',
+              '{"capabilities":{"max_dma_maps":"7"}}',
+              '{"capabilities":{"max_msg_fds":1.5}}',
+              '{"capabilities":{"__proto__":{"max_msg_fds":-1},"toString":1}}',
+              '{"capabilities":[]}',
+              '{"capabilities":7}',
+              '[]',
+              'null',
+              '{"capabilities":{"write_multiple":false}}',
+              '{"capabilities":{"max_data_xfer_size":0}}',
+              '{',
+              '',
+              `${'['.repeat(5000)}`,
+            ]);
     const end = prng.below(24) ? '\0' : prng.pick(['', ' ', '\0 ']);
     const head = prng.below(24) ? [0, 0, prng.below(3), 0] : [prng.below(2), prng.below(2), 0, 0];
     const payload = prng.below(48) ? [...head, ...new TextEncoder().encode(json + end)] : head.slice(0, prng.below(5));
@@ -231,6 +211,7 @@ class VfioSubject implements Subject<VfioStep> {
   #command(prng: Prng): { command: number; payload: Uint8Array; fds?: readonly number[] } {
     const fn = this.#fn;
     const r = prng.below(64);
+    if (this.#world.dma && prng.below(16) > 0) return nvmeCommand(prng);
     const argsz = (size: number) => (prng.below(24) ? size : prng.pick([0, size - 1, size + 4, 0xffff_ffff]));
     if (r < 24) {
       const spot = prng.pick(this.#spots);
@@ -310,6 +291,34 @@ class VfioSubject implements Subject<VfioStep> {
   }
 }
 
+/** Towards DMA: memory mapped, doorbells, the registers of the admin queue. */
+function nvmeCommand(prng: Prng): { command: number; payload: Uint8Array; fds?: readonly number[] } {
+  const r = prng.below(16);
+  if (r < 4) {
+    const [address, size] = prng.below(3)
+      ? [0, 0x40000]
+      : prng.pick([
+          [0, 0x31000],
+          [0x31000, 0x1000],
+          [0x10000, 0x10000],
+        ]);
+    return {
+      command: 2,
+      payload: u32s(32, prng.below(8) ? 3 : prng.below(4), 0, 0, address, 0, size, 0),
+      fds: prng.below(8) ? [] : [FILE],
+    };
+  }
+  if (r === 4) return { command: 8, payload: u32s(20, 0x24, prng.below(3), 0, 1), fds: [EVENTFD] };
+  if (r === 5)
+    return {
+      command: 10,
+      payload: join(access(4, 7, 2), Uint8Array.from([prng.below(16) ? 6 : 0, 4 * prng.below(2)])),
+    };
+  if (r === 6) return { command: 9, payload: access(4 * prng.below(20), prng.pick([0, 7]), 4) };
+  const [offset, value] = r < 13 ? [prng.pick([0x1000, 0x1008, 0x1008, 0x100c]), prng.below(8)] : prng.pick(NVME_SETUP);
+  return { command: 10, payload: join(access(offset, 0, 4), u32s(value)) };
+}
+
 function message(id: number, command: number, payload: Uint8Array, flags: number): Uint8Array {
   return join(u32s((command << 16) | id, 16 + payload.length, flags, 0), payload);
 }
@@ -341,7 +350,7 @@ export const VFIO_USER_TARGET: Target<VfioStep> = {
   get variants() {
     return all().length;
   },
-  open: (variant) => new VfioSubject(all()[variant]),
+  open: (variant) => new VfioSubject(all()[variant]()),
   encode: encodeVfioSteps,
   decode: decodeVfioSteps,
 };

@@ -124,4 +124,24 @@ export const VFIO_USER_CANARIES: readonly Canary[] = [
     'this.#to -= this.#from;\n    this.#from = 0;',
     'this.#to = 0;\n    this.#from = 0;',
   ),
+  plant('worker', 'a step that waits leaves its traces', '    arena.restore(this.#snapshot!);\n', ''),
+  plant(
+    'worker',
+    'nothing is done after a mapping',
+    'if (!disturbs) return;',
+    'if (disturbs) this.#idle = true;\n    if (!disturbs) return;',
+  ),
+  plant(
+    'dma-channel',
+    'bytes for another address are taken',
+    'return u64(view, 0) === address && u64(view, 8) === length',
+    'return u64(view, 8) === length',
+  ),
+  plant('dma-channel', "the client's limit is not kept", 'Math.min(this.maxBytes, PIECE_BYTES)', 'PIECE_BYTES'),
+  plant(
+    'dma-channel',
+    'any id is the answer to the oldest',
+    'this.#inFlight.get(message.id)',
+    'this.#inFlight.get(message.id) ?? this.#inFlight.values().next().value',
+  ),
 ];
