@@ -56,8 +56,17 @@ export class Reference {
       const step = this.#subject.generate(prng);
       if (step.kind === KIND.raise && !(step.value === SIGNAL.begins ? this.#can.raise : this.#can.lower)) continue;
       if (step.kind === KIND.reset && step.value === RESET.flr) continue;
+      if (!this.#isWithin(step)) continue;
       return step;
     }
+  }
+
+  /** A peer may refuse what leaves a region; a function on a bus cannot be asked that, and answers with ones. */
+  #isWithin({ kind, region, offset, width }: Access): boolean {
+    if (kind !== KIND.read && kind !== KIND.write) return true;
+    const bar = this.spec.bars.find((b) => b.bar === region);
+    const size = region === REGION.config ? this.#judged.length : (bar?.sizeBytes ?? 0);
+    return offset + width <= size;
   }
 
   simpler(step: Access): Access[] {
