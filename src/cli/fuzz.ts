@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { UsageError } from '../core/index.ts';
@@ -318,7 +318,12 @@ function loadCorpus(folder: string, target: Target<unknown>): { variant: number;
 
 /** Writes inputs as they are kept, under names that follow from their contents. */
 function corpusWriter(folder: string, target: Target<unknown>): (variant: number, steps: readonly unknown[]) => void {
-  mkdirSync(folder, { recursive: true });
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    throw new UsageError(`--corpus ${folder}: ${(error as NodeJS.ErrnoException).code}`);
+  }
   const subjects = new Map<number, ReturnType<typeof target.open>>();
   return (variant, steps) => {
     if (!subjects.has(variant)) subjects.set(variant, target.open(variant));

@@ -96,15 +96,20 @@ class BridgeSubject implements Subject<Access> {
       imageSpec({
         name: 'far',
         bdf: 0,
-        msi: 0x0186,
+        msi: 0x0206,
+        msiAt: 0xf4, // its last two bytes are the last that a conventional bus reaches
         express: { caps: 0x1000_8fe1 },
         extended: [{ id: 0x0001, at: 0x100, version: 2, words: { 16: 0xf1c1 } }],
         bars: FAR_BARS,
-        words: { 252: 0x1234_5678, 4092: 0x9abc_def0 },
+        words: { 4092: 0x9abc_def0 },
       }),
       middle && carries(innerType),
     );
-    const lone = this.#add(root, imageSpec({ name: 'lone', bdf: 0x10, msix: { count: 2 }, pm: 0x0003 }), true);
+    const lone = this.#add(
+      root,
+      imageSpec({ name: 'lone', bdf: 0x10, msix: { count: 2 }, pm: 0x0003, bars: LONE_BARS }),
+      true,
+    );
     inner.below = [far];
     outer.below = [inner, near];
     this.#tree = [outer, lone];
@@ -179,7 +184,7 @@ class BridgeSubject implements Subject<Access> {
     const high = kind === 'mem64' ? node.oracle.read(0x14 + 4 * bar, 4) : 0;
     const base = (low & ~(kind === 'io' ? 3 : kind === 'rom' ? 0x7ff : 15)) >>> 0;
     const inside = kind === 'mem64' ? prng.pick([0x1000, 0x100c, 0x101c, 0x1040]) : 4 * prng.below(4);
-    const offset = prng.pick([0, inside, inside, sizeBytes - 4, sizeBytes]);
+    const offset = prng.pick([0, inside, inside, sizeBytes - 4, sizeBytes - 1, sizeBytes]);
     const at = high * 2 ** 32 + base + offset - (prng.below(16) === 0 ? 4 : 0);
     const write = prng.below(2) === 0;
     const width = prng.below(4) ? 4 : WIDTHS[prng.below(3)];
@@ -419,6 +424,7 @@ const NEAR_BARS: BarSpec[] = [
   { bar: 3, kind: 'mem32', sizeBytes: 4096 },
   { bar: 6, kind: 'rom', sizeBytes: 65536 },
 ];
+const LONE_BARS: BarSpec[] = [{ bar: 2, kind: 'mem32', sizeBytes: 65536 }];
 const FAR_BARS: BarSpec[] = [
   { bar: 0, kind: 'mem64', sizeBytes: 65536, prefetchable: true },
   { bar: 2, kind: 'io', sizeBytes: 4096 },
