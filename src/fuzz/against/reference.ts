@@ -70,7 +70,7 @@ export class Reference {
   }
 
   simpler(step: Access): Access[] {
-    return this.#subject.simpler(step);
+    return this.#subject.simpler(step).filter((simpler) => this.#isWithin(simpler));
   }
 
   /** In register terms; before {@link run}. */
