@@ -1,5 +1,5 @@
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { UsageError } from '../core/index.ts';
 import { describeWays } from '../fuzz/against/open.ts';
@@ -316,10 +316,17 @@ function loadCorpus(folder: string, target: Target<unknown>): { variant: number;
   return inputs;
 }
 
+/** With the folders above it. Node's own `recursive` never returns below /proc (Node 20). */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  mkdirSync(folder);
+}
+
 /** Writes inputs as they are kept, under names that follow from their contents. */
 function corpusWriter(folder: string, target: Target<unknown>): (variant: number, steps: readonly unknown[]) => void {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(resolve(folder));
     accessSync(folder, constants.W_OK);
   } catch (error) {
     throw new UsageError(`--corpus ${folder}: ${(error as NodeJS.ErrnoException).code}`);

@@ -79,3 +79,10 @@ test('a finding is shrunk, told and kept as a folder', async () => {
     seed: 3,
   });
 });
+
+test('a corpus below a folder that takes none is refused, and a deep one is made', async () => {
+  await expect(run('--target', 'msi', '--runs', '5', '--corpus', '/proc/x')).rejects.toThrow(/--corpus \/proc\/x: E/);
+  const deep = join(folder, 'a/b/c');
+  await run('--target', 'msi', '--runs', '50', '--corpus', deep);
+  expect(readdirSync(deep).length).toBeGreaterThan(0);
+});
