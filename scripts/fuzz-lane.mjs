@@ -16,13 +16,12 @@ const { targetNames } = await import('../dist/fuzz/targets/index.js');
 /** Parts of `--accesses`, roughly by steps a second; a target without one gets 1. */
 const WEIGHTS = {
   config: 300,
-  msi: 200,
+  msi: 250,
   msix: 250,
   bridge: 150,
-  'nvme-regs': 40,
-  machine: 8,
-  hypercalls: 30,
-  dump: 10,
+  'nvme-regs': 10,
+  hypercalls: 5,
+  dump: 3,
 };
 
 const { values } = parseArgs({
