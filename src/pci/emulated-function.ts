@@ -329,7 +329,7 @@ export class EmulatedFunction implements PciFunction, FunctionCore {
 
   /**
    * A state that the function does not have (D1 and D2 are optional) is not entered, PM 1.2 §3.2.4. D3hot to D0 without
-   * No_Soft_Reset resets the function, §5.4.1, PCIe 5.0 §7.5.2.2.
+   * No_Soft_Reset resets the function, §5.4.1; PCIe 5.0 §7.5.2.2 leaves its state undefined.
    */
   #powerStateWritten(before: number): void {
     const { bytes } = this.config;

@@ -1,7 +1,7 @@
 import { hex, readLe, type Width } from '../../core/index.ts';
 import { type Layout, registersAt } from '../../pci/index.ts';
 import type { NaiveFunction } from '../oracle/naive-function.ts';
-import { type Cause, type Difference, type Law, lawOfReset } from './difference.ts';
+import { type Cause, type Difference, type Law, lawOfReset, verdictOf } from './difference.ts';
 import type { Duty, Obligations } from './obligations.ts';
 
 const MSI_PENDING = 'msi.pending';
@@ -82,7 +82,7 @@ export class ConfigJudge {
       const width = (g.bytes === 2 || g.bytes === 1 ? g.bytes : 4) as Width;
       const [got, want] = [readLe(image, g.at, width), oracle.read(g.at, width)];
       const text = `${placeName(this.#layout, g.at)} is ${hex(got, 2 * width)}, should be ${hex(want, 2 * width)}`;
-      const verdict = g.duty.custom ? 'custom' : 'violates';
+      const verdict = verdictOf(g.law, g.duty.custom);
       return { law: g.law, register: g.name, bits: g.bits >>> 0, section: sectionOf(g.law, g.duty), verdict, text };
     });
   }

@@ -37,6 +37,11 @@ export interface Cause {
   written: readonly (readonly [offset: number, width: number])[];
 }
 
+/** After the way from D3hot to D0 with No_Soft_Reset clear a function's state is undefined, PCIe 5.0 §7.5.2.2, §5.3.1.4. */
+export function verdictOf(law: Law, isCustom = false): Difference['verdict'] {
+  return isCustom || law === 'd3hot to d0' ? 'custom' : 'violates';
+}
+
 export function lawOfReset(reset: Cause['reset']): Law | undefined {
   if (reset === 'conventional') return 'reset';
   if (reset === 'flr') return 'flr';

@@ -1,7 +1,7 @@
 import { hex, readLe } from '../../core/index.ts';
 import { type Access, KIND, REGION } from '../access.ts';
 import type { NaiveFunction } from '../oracle/naive-function.ts';
-import { type Cause, type Difference, lawOfReset } from './difference.ts';
+import { type Cause, type Difference, lawOfReset, verdictOf } from './difference.ts';
 import type { Actions } from './qtest-actions.ts';
 import type { MsixPlace } from './qtest-notation.ts';
 import { MESSAGE_PAGE, MESSAGE_WORDS, type QtestPeer } from './qtest-peer.ts';
@@ -61,9 +61,9 @@ export class InterruptJudge {
         if (isNarrow) found.push(narrow(text));
         else {
           const isReserved = w === 3 && (bits & 1) === 0;
-          const verdict = isReserved ? 'custom' : 'violates';
+          const law = lawOfReset(reset) ?? 'table';
           const register = reset === 'hot' ? 'registers' : `msix.table.${ENTRY[w]}`;
-          found.push({ law: lawOfReset(reset) ?? 'table', register, bits, section: '§7.7.2.8', verdict, text });
+          found.push({ law, register, bits, section: '§7.7.2.8', verdict: verdictOf(law, isReserved), text });
         }
       }
       const bit = ((pending[v >> 3] >> (v & 7)) & 1) === 1;
@@ -74,7 +74,7 @@ export class InterruptJudge {
           reset === 'hot'
             ? (['d3hot to d0', 'registers'] as const)
             : ([lawOfReset(reset) ?? 'pending', `msix.pba, ${bit ? 'set' : 'clear'}`] as const);
-        found.push({ law, register, bits: 0, section: '§6.1.4.5', verdict: 'violates', text });
+        found.push({ law, register, bits: 0, section: '§6.1.4.5', verdict: verdictOf(law), text });
       }
       if (bit !== should || msix.vector(v) || words.some((word, w) => word !== (w === 3 ? 1 : 0)))
         msix.adopt(v, words, bit);
@@ -90,13 +90,14 @@ export class InterruptJudge {
       if (addressHi === 0 && word >= 0 && word < MESSAGE_WORDS) expected.set(word, data);
     }
     const wrong = (what: string, text: string): Difference => {
-      const section = power === 0 ? '§6.1.4' : '§5.3.1.4.1';
+      // that a function initiates no requests but Messages is said of D1 and D2, and not of D3hot
+      const [section, verdict] = power === 0 ? (['§6.1.4', 'violates'] as const) : (['§5.3.1.4.1', 'custom'] as const);
       return {
         law: 'message',
         register: `message, ${power === 0 ? what : 'in D3hot'}`,
         bits: 0,
         section,
-        verdict: 'violates',
+        verdict,
         text,
       };
     };
@@ -121,7 +122,7 @@ export class InterruptJudge {
     const add = (register: string, section: string, text: string) =>
       found.push({
         ...(isWake ? WAKE : { law: 'line', register }),
-        ...{ bits: 0, section, verdict: 'violates', text },
+        ...{ bits: 0, section, verdict: verdictOf(isWake ? WAKE.law : 'line'), text },
       });
     const command = hex(this.#oracle.read(4, 2), 4);
     if (isStatus) {
