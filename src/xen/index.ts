@@ -27,7 +27,7 @@ export {
   viewPirqs,
   viewPorts,
 } from './inspect.ts';
-export { LIFTED_LIMITS, LIMIT_SOURCES, RELEASE_LIMITS, type XenLimits } from './limits.ts';
+export { LIFTED_LIMITS, LIMIT_SOURCES, OLD_LIMITS, RELEASE_LIMITS, type XenLimits } from './limits.ts';
 export type { Fault } from './ops/argument.ts';
 export { getXenProfile, SWITCH_SOURCES, type XenProfile, xenProfileNames } from './profile.ts';
 export { domainPirqs, type HostSize, hostIrqs } from './sizes.ts';

@@ -1,5 +1,5 @@
 import { UsageError } from '../core/index.ts';
-import { LIFTED_LIMITS, RELEASE_LIMITS, type XenLimits } from './limits.ts';
+import { LIFTED_LIMITS, OLD_LIMITS, RELEASE_LIMITS, type XenLimits } from './limits.ts';
 
 /** How vectors are laid out and which are never handed out. arch/x86/include/asm/irq-vectors.h, irq.c: init_irq_data */
 export interface VectorLayout {
@@ -76,9 +76,11 @@ export const SWITCH_SOURCES: Record<Exclude<keyof XenProfile, 'name'>, string> =
   domctlPermission: 'common/domctl.c: do_domctl; XSA-492, in 4.17.7',
   domctlHidesDomains: 'common/domctl.c: do_domctl (4.22)',
   ptIrqTypes: 'drivers/passthrough/io.c: pt_irq_create_bind (-EOPNOTSUPP since 4.8)',
-  vectors: 'arch/x86/include/asm/irq-vectors.h; arch/x86/irq.c: init_irq_data; XSA-356; HPET vector since 4.21',
+  vectors:
+    'arch/x86/include/asm/irq-vectors.h; arch/x86/irq.c: init_irq_data; XSA-356; HPET vector since 4.19.4, 4.20.2, 4.21, given back where it broadcasts nothing',
   nrIrqs: 'arch/x86/io_apic.c: init_ioapic_mappings / ioapic_init',
-  hwdomPirqs: 'common/domain.c: domain_create; arch/x86/io_apic.c: arch_hwdom_irqs',
+  hwdomPirqs:
+    'common/domain.c: domain_create; arch/x86/io_apic.c: arch_hwdom_irqs (every CPU counts since 4.18.4, 4.19.1)',
   hvmPirqsByDefault: 'tools/libs/light/libxl_x86.c: hvm_pirq off by default since 4.19',
   hvmPhysdevOps: 'arch/x86/hvm/hypercall.c: hvm_physdev_op (4.4: arch/x86/hvm/hvm.c)',
   selfIsLiteral: 'arch/x86/physdev.c: physdev_map_pirq (domains are compared since 4.19)',
@@ -152,8 +154,6 @@ const V4_19: XenProfile = {
   name: 'xen-4.19',
   domctlVersion: 0x17,
   domctlHidesDomains: false,
-  vectors: { ...V4_22.vectors, reserved: [0x20, 0x21, 0x22, 0x80, 0x82] },
-  hwdomPirqs: 'fls',
   hvmPhysdevOps: '4.9',
   hostMessage: 'logical-lowest',
   skipsUnforcedMessage: false,
@@ -165,10 +165,13 @@ const V4_17: XenProfile = {
   ...V4_19,
   name: 'xen-4.17',
   domctlVersion: 0x15,
+  vectors: { ...V4_19.vectors, reserved: [0x20, 0x21, 0x22, 0x80, 0x82] },
+  hwdomPirqs: 'fls',
   hvmPirqsByDefault: true,
   selfIsLiteral: true,
   esrchWritesBack: true,
   injectMsi: 'signed',
+  limits: { ...OLD_LIMITS, guestPirqs: RELEASE_LIMITS.guestPirqs },
 };
 
 const V4_17_0: XenProfile = {
@@ -178,6 +181,7 @@ const V4_17_0: XenProfile = {
   negativePirqIsErrno: true,
   multiMsiFailure: 'endless-loop',
   cleanupInverted: true,
+  limits: OLD_LIMITS,
 };
 
 /** 4.8.3 and later point releases, which carry XSA-237. */

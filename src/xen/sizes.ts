@@ -15,7 +15,7 @@ export interface HostSize {
   dom0Pvh?: boolean;
 }
 
-/** The EOI page is one bitmap of 4 KiB, which bounds the pirqs of a PV domain. */
+/** The EOI page is one bitmap of 4 KiB, which bounds the pirqs of a PV hardware domain. */
 const EOI_PAGE_BITS = 32768;
 
 /** Number of host irqs. arch/x86/io_apic.c: ioapic_init, with a local APIC. */
@@ -28,9 +28,14 @@ export function hostIrqs(profile: XenProfile, size: HostSize): number {
 export function domainPirqs(profile: XenProfile, size: HostSize, hardwareDomain: boolean): number {
   const { gsis } = size;
   const nrIrqs = hostIrqs(profile, size);
-  if (!hardwareDomain) return Math.min(gsis + (size.extraDomU ?? 32), nrIrqs);
+  // setup_system_domains: as many as extra_guest_irqs can add
+  const most = Math.max(Math.min(nrIrqs, profile.limits.guestPirqs) - gsis, 0);
+  if (!hardwareDomain) {
+    const extra = size.extraDomU ?? 32;
+    return Math.min(gsis + (extra > Math.max(32, most) ? most : extra), nrIrqs);
+  }
   if (profile.hwdomPirqs === 'gsi+256') return Math.min(gsis + (size.extraDom0 || 256), nrIrqs);
-  if (size.extraDom0) return Math.min(gsis + size.extraDom0, nrIrqs);
+  if (size.extraDom0) return Math.min(gsis + Math.min(size.extraDom0, most), nrIrqs);
   if (profile.hwdomPirqs === 'cpus' && size.dom0Pvh) return nrIrqs;
   const cpus = profile.hwdomPirqs === 'fls' ? 32 - Math.clz32(size.cpus) : size.cpus;
   const n = Math.min(cpus, size.dom0Vcpus ?? size.cpus);

@@ -40,6 +40,18 @@ describe('§6.1: host irqs and pirqs per domain', () => {
     expect(domainPirqs(profile, { gsis: 24, cpus: 1, extraDomU: 4096 }, false)).toBe(208);
   });
 
+  test('since 4.17.5 extra_guest_irqs brings no domain beyond the bits of the EOI page', () => {
+    const size = { gsis: 72, cpus: 240, extraDomU: 65536, extraDom0: 65536 };
+    const pirqs = (name: string) => [true, false].map((dom0) => domainPirqs(getXenProfile(name), size, dom0));
+    expect(pirqs('xen-4.8')).toEqual([46096, 46096]);
+    expect(pirqs('xen-4.17.0')).toEqual([49920, 49920]);
+    for (const name of ['xen-4.17', 'xen-4.19', 'xen-4.22']) expect(pirqs(name)).toEqual([32768, 32768]);
+    expect(pirqs('xen-unbounded')).toEqual([49920, 49920]);
+  });
+
+  test('the hardware domain of 4.19 has pirqs for every CPU', () =>
+    expect(domainPirqs(getXenProfile('xen-4.19'), { gsis: 48, cpus: 8 }, true)).toBe(1664));
+
   test('an unknown release is refused with the names of the known ones', () => {
     expect(() => getXenProfile('xen-5.0')).toThrow(UsageError);
     expect(() => getXenProfile('xen-5.0')).toThrow([...xenProfileNames(), 'xen-unbounded'].join(', '));
