@@ -177,14 +177,15 @@ function printText({ prepared, options, found, telling, choices }: Run): void {
   if (found) {
     const { exploration, seconds } = found;
     const all = exploration.complete ? 'all' : 'stopped at a bound after';
-    const { merged, accesses, transitions } = exploration;
+    const { merged, transitions } = exploration;
+    const steps = config.steps === 'fine' ? 'accesses' : 'steps';
     print(
       `${all} ${humanCount(exploration.interleavings)} interleavings${merged > 0 ? ' of choice points' : ''}, ` +
         `${humanCount(exploration.states)} states, ${seconds.toFixed(1)} s`,
     );
     if (merged > 0)
       print(
-        `  ${humanCount(merged)} of ${humanCount(accesses)} accesses of the ${humanCount(transitions)} transitions ` +
+        `  ${humanCount(merged)} of ${humanCount(transitions + merged)} ${steps} of the ${humanCount(transitions)} transitions ` +
           'are no choice points: nobody else touches what they touch before the next that is',
       );
     const rows = [...goodCounts(exploration)].map(([good, paths]) => [

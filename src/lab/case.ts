@@ -108,7 +108,7 @@ export function prepareCase(config: CaseConfig): PreparedCase {
 /** Answers the question over every interleaving, or for `sequential` over the one. */
 export function exploreCase(
   prepared: PreparedCase,
-  options: Pick<ExploreOptions, 'maxStates' | 'isPlain' | 'onProgress'> = {},
+  options: Pick<ExploreOptions, 'maxStates' | 'isPlain' | 'isMerging' | 'onProgress'> = {},
 ): Exploration {
   const { config, machine, stepper, prefix } = prepared;
   const start = machine.arena.snapshot();

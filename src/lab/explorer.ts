@@ -21,6 +21,11 @@ export interface ExploreOptions {
    * long, so that running them costs no more than learning them; and for a world that cannot be watched.
    */
   isPlain?: boolean;
+  /**
+   * Group and fine steps that nobody can tell from having been made at once with the one before are no choice points.
+   * By default so; without, every order of steps is counted. Nothing is merged where {@link isPlain}.
+   */
+  isMerging?: boolean;
   /** Called after every layer of the state graph. */
   onProgress?: (done: { states: number; level: number }) => void;
 }
@@ -28,11 +33,11 @@ export interface ExploreOptions {
 export interface Exploration {
   /** Every interleaving was followed; if false a bound stopped it, and unfinished interleavings are not counted. */
   complete: boolean;
-  /** Exact number of complete schedules; if accesses were merged, of the orders of those that are choice points. */
+  /** Exact number of complete schedules; if steps were merged, of the orders of those that are choice points. */
   interleavings: bigint;
   states: number;
   transitions: number;
-  /** Accesses that the transitions stand for, and how many of them the grain made steps but are no choice points. */
+  /** Accesses that the transitions stand for, and steps (which fine ones are accesses) that are no choice points. */
   accesses: number;
   merged: number;
   /** Interleavings by how their controllers ended, one letter each (g, d, f), e.g. `ggf`. */
@@ -49,10 +54,10 @@ export interface Exploration {
  * the sum of those through its predecessors, exact.
  */
 export function explore(world: World, stepper: Stepper, options: ExploreOptions = {}): Exploration {
-  const { isPlain = stepper.grain === 'coarse' } = options;
+  const { isPlain = stepper.grain === 'coarse', isMerging } = options;
   if (isPlain || !isWatchable(world)) return walk(new PlainSpace(world, stepper), options);
   const before = world.arena.snapshot();
-  const space = new LearnedSpace(world, stepper);
+  const space = new LearnedSpace(world, stepper, isMerging);
   for (;;)
     try {
       return walk(space, options);

@@ -102,7 +102,8 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
   /** Steps made when an assumption was found wrong; 0: none was. */
   #doubtedAt = 0;
 
-  constructor(world: WatchableWorld, stepper: Stepper) {
+  /** @param isMerging steps that are no choice points are made at once with the one before, unless they are coarse */
+  constructor(world: WatchableWorld, stepper: Stepper, isMerging = true) {
     this.#world = world;
     this.#stepper = stepper;
     this.tasks = stepper.tries.length;
@@ -118,7 +119,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
       (word) => this.#columns.add(word),
       (words) => this.#doubt(this.#columns.addRead(words)),
     );
-    this.#locality = stepper.grain === 'fine' ? new Locality(this.tasks) : undefined;
+    this.#locality = isMerging && stepper.grain !== 'coarse' ? new Locality(this.tasks) : undefined;
     this.#runner = new StepRunner(stepper, this.#book, this.#locality, this.#words);
     this.#rehearse();
   }
@@ -343,12 +344,12 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
       const { run } = this.#runner;
       const { epoch } = this.#book;
       try {
-        const { node, tail } = this.#runner.step(task, from.position);
+        const { node, tail, steps } = this.#runner.step(task, from.position);
         if (this.#columns.count > this.#stride) this.#beginAnew();
         if (epoch === this.#book.epoch) {
           const after = this.#stepper.after(task, from.position, node);
           const next = this.#place(task, after, this.#locality?.tail(tail));
-          return this.#keep(from, rows, at, this.#effectOf(run, next, 1 + tail.length));
+          return this.#keep(from, rows, at, this.#effectOf(run, next, steps));
         }
       } finally {
         run.undo();

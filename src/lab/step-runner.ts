@@ -34,16 +34,31 @@ export class StepRunner {
   }
 
   /**
-   * One step as the stepper takes it, with what follows of accesses that are no choice points: the node that it ends at,
-   * and those. What it does to the words {@link run} tells, until it is undone.
+   * One step as the stepper takes it, with what follows of accesses, or whole steps, that are no choice points: the node
+   * that it ends at, those, and how many steps of the stepper all are. What it does to the words {@link run} tells, until
+   * it is undone.
    */
-  step(task: number, position: TaskPosition): { node: TrieNode; tail: TailAccess[] } {
+  step(task: number, position: TaskPosition): { node: TrieNode; tail: TailAccess[]; steps: number } {
+    this.run.begin();
+    const tail: TailAccess[] = [];
+    let { node } = position;
+    for (let steps = 1; ; steps++) {
+      node = this.#stepperStep(task, node, steps > 1 ? tail : undefined);
+      const ahead = this.#ahead(task, node);
+      const isLocal = !this.isRehearsing && ahead.request && this.#locality?.isLocal(this.#siteOf(task, ahead));
+      if (!isLocal) return { node, tail, steps };
+    }
+  }
+
+  /** Adds one step of the stepper to the run, and its accesses to the tail if it is in one. */
+  #stepperStep(task: number, from: TrieNode, tail: TailAccess[] | undefined): TrieNode {
     const stepper = this.#stepper;
     const trie = stepper.tries[task];
-    this.run.begin();
-    let node = position.node;
-    const tail: TailAccess[] = [];
+    const locality = this.#locality;
+    const isFine = stepper.grain === 'fine';
+    let node = trie.representative(from);
     while (node.request?.op === 'step') node = trie.next(node, 0);
+    const site = locality && node.request ? this.#siteOf(task, node) : 0;
     while (node.request && !stepper.isBoundary(node.request)) {
       if (node.request.op === 'step') {
         node = trie.next(node, 0);
@@ -52,20 +67,13 @@ export class StepRunner {
       if (this.run.accesses === MAX_ACCESSES_PER_STEP)
         throw new UsageError(`a step of controller ${task} did not end after ${MAX_ACCESSES_PER_STEP} accesses`);
       const effect = this.run.add(this.#book, this.#knownAccess(task, node));
-      const after = trie.next(node, effect.answer);
-      if (!this.#locality) {
-        node = after;
-        continue;
-      }
-      const site = this.#siteOf(task, node);
-      if (this.isRehearsing) this.#locality.observe(task, site, effect);
-      if (this.run.accesses > 1) tail.push({ site, effect });
-      node = after;
-      const ahead = this.#ahead(task, node);
-      if (this.isRehearsing || !ahead.request || !this.#locality.isLocal(this.#siteOf(task, ahead))) break;
-      node = ahead;
+      if (locality && this.isRehearsing) locality.observe(task, site, effect, isFine);
+      tail?.push({ site, effect });
+      node = trie.next(node, effect.answer);
+      if (isFine) break;
     }
-    return { node, tail };
+    if (locality && this.isRehearsing && !isFine) locality.endStep(task);
+    return node;
   }
 
   /** The next node with an access. */

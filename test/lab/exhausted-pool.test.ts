@@ -105,7 +105,7 @@ class Running {
   }
 }
 
-/** The same by the explorer, in group steps. */
+/** The same by the explorer, in group steps, each of them a choice. */
 function explored(machine: Machine, places: ReadonlySet<string>): ReturnType<typeof explore> {
   const joined = new Set([...places].filter((name) => !isPlace(name)));
   const plans = tasksOf(machine).map((make) => ({ make, coarseSteps: 0 }));
@@ -119,7 +119,7 @@ function explored(machine: Machine, places: ReadonlySet<string>): ReturnType<typ
       prefix.push(task);
     }
   machine.arena.restore(before);
-  return explore(machine, stepper, { prefix });
+  return explore(machine, stepper, { prefix, isMerging: false });
 }
 
 describe('a pool with too few numbers', () => {

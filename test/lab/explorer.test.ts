@@ -118,7 +118,7 @@ describe('explorer', () => {
         const steps = programs.map(() => 2);
         const [learned, plain] = [false, true].map((isPlain) => {
           const world = new Cells(programs.length);
-          return explore(world, stepperOf(world, programs, steps, grain), { isPlain });
+          return explore(world, stepperOf(world, programs, steps, grain), { isPlain, isMerging: false });
         });
         expect(learned).toEqual(plain);
       }),
@@ -126,19 +126,20 @@ describe('explorer', () => {
     );
   });
 
-  test('fine: what is merged leaves out no outcome, and a witness replays access by access', () => {
+  test.each(['group', 'fine'] as const)('%s: what is merged leaves out no outcome, and a witness replays', (grain) => {
     fc.assert(
       fc.property(programsArb, (programs) => {
         const steps = programs.map(() => 2);
         const [learned, plain] = [false, true].map((isPlain) => {
           const world = new Cells(programs.length);
-          return explore(world, stepperOf(world, programs, steps, 'fine'), { isPlain });
+          return explore(world, stepperOf(world, programs, steps, grain), { isPlain });
         });
         expect([...learned.outcomes.keys()].sort()).toEqual([...plain.outcomes.keys()].sort());
-        expect(learned.states).toBeLessThanOrEqual(plain.states);
+        // transitions of several steps can lead to one state in several layers, which with group steps may outweigh the rest
+        if (grain === 'fine') expect(learned.states).toBeLessThanOrEqual(plain.states);
         for (const [outcome, choices] of learned.witnesses) {
           const world = new Cells(programs.length);
-          const stepper = stepperOf(world, programs, steps, 'fine');
+          const stepper = stepperOf(world, programs, steps, grain);
           const positions = stepper.start();
           for (const task of choices) positions[task] = stepper.step(task, positions[task]);
           expect(positions.every((position, task) => stepper.isDone(task, position))).toBe(true);
