@@ -1,7 +1,7 @@
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { UsageError } from '../core/index.ts';
+import { type Shard, UsageError } from '../core/index.ts';
 import { describeWays } from '../fuzz/against/open.ts';
 import { CANARIES } from '../fuzz/canaries/patches.ts';
 import { median, runCanaries } from '../fuzz/canaries/run.ts';
@@ -17,6 +17,7 @@ import { CoverageCollector, writeCoverage } from './fuzz-coverage.ts';
 import { fuzzQemu, isOfQemu } from './fuzz-qemu.ts';
 import { HeapLog } from './heap-log.ts';
 import { humanCount, Progress, print, printJson, wholeNumber } from './output.ts';
+import { readResults, shardOf } from './shards.ts';
 
 interface Options {
   target?: string;
@@ -26,7 +27,7 @@ interface Options {
   accesses?: number;
   coverage?: string | true;
   corpus?: string;
-  shard?: { index: number; count: number };
+  shard?: Shard;
   findings: number;
   replay?: string;
   against?: string;
@@ -82,25 +83,8 @@ function duration(text: string): number {
   return seconds;
 }
 
-/** `i/n` with i below n. */
-function shardOf(text: string): { index: number; count: number } {
-  const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(text)?.map(Number) ?? [];
-  if (index === undefined || index >= count)
-    throw new UsageError(`--shard takes i/n with i from 0 to n − 1, not "${text}"`);
-  return { index, count };
-}
-
 function merge(files: readonly string[]): void {
-  if (files.length === 0) throw new UsageError('fuzz merge needs files');
-  const results = files.map((file) => {
-    try {
-      return parseResult(readFileSync(file, 'utf8'), file);
-    } catch (error) {
-      if (error instanceof UsageError) throw error;
-      throw new UsageError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code}`);
-    }
-  });
-  const merged = mergeResults(results);
+  const merged = mergeResults(readResults('fuzz', files, parseResult));
   if (merged.findings > 0) process.exitCode = 1;
   printJson(merged);
 }

@@ -16,5 +16,6 @@ export {
   reg,
   whole,
 } from './registers.ts';
+export { isShardName, joinShards, type Shard } from './shards.ts';
 export { humanCount, jsonCount, jsonCounts, table } from './text.ts';
 export { TraceRing } from './trace-ring.ts';

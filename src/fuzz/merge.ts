@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { UsageError } from '../core/index.ts';
+import { isShardName, joinShards, UsageError } from '../core/index.ts';
 
 /** What a shard's run came to, without times, so that the same shard run anywhere gives the same. */
 export interface ShardResult {
@@ -45,12 +45,7 @@ export function parseResult(text: string, from: string): MergedResult {
 
 function isShard(value: unknown): value is ShardResult {
   const v = value as Partial<ShardResult> | null;
-  return (
-    typeof v?.shard === 'string' &&
-    /^\d+\/\d+$/.test(v.shard) &&
-    typeof v.digest === 'string' &&
-    Array.isArray(v.findings)
-  );
+  return isShardName(v?.shard) && typeof v.digest === 'string' && Array.isArray(v.findings);
 }
 
 /** @throws UsageError if they are of different runs, or a shard is there with two different results */
@@ -67,25 +62,18 @@ export function mergeResults(results: readonly MergedResult[]): MergedResult {
 }
 
 function combine(target: string, seed: number, all: readonly ShardResult[]): MergedResult {
-  const byName = new Map<string, ShardResult>();
-  for (const { shard, runs, steps, digest, findings } of all) {
-    const known = byName.get(shard);
-    if (known && (known.digest !== digest || known.runs !== runs))
-      throw new UsageError(
-        `shard ${shard} has two results: ${known.runs} runs ${known.digest}, ${runs} runs ${digest}`,
-      );
-    const plain = findings.map(({ broken, subject, steps: length }) => ({ broken, subject, steps: length }));
-    byName.set(shard, { shard, runs, steps, digest, findings: plain });
-  }
-  const counts = new Set([...byName.keys()].map(countOf));
-  if (counts.size > 1) throw new UsageError(`shards of ${[...counts].join(' and of ')} do not belong together`);
-  const shards = [...byName.values()].sort((a, b) => Number.parseInt(a.shard, 10) - Number.parseInt(b.shard, 10));
+  const { shards, complete } = joinShards(
+    all.map(({ shard, runs, steps, digest, findings }) => {
+      const plain = findings.map(({ broken, subject, steps: length }) => ({ broken, subject, steps: length }));
+      return { shard, runs, steps, digest, findings: plain };
+    }),
+  );
   const sum = (of: (s: ShardResult) => number) => shards.reduce((total, s) => total + of(s), 0);
   return {
     target,
     seed,
     shards,
-    complete: shards.length === countOf(shards[0].shard),
+    complete,
     runs: sum((s) => s.runs),
     steps: sum((s) => s.steps),
     findings: sum((s) => s.findings.length),
@@ -95,5 +83,3 @@ function combine(target: string, seed: number, all: readonly ShardResult[]): Mer
       .slice(0, 16),
   };
 }
-
-const countOf = (shard: string) => Number(shard.slice(shard.indexOf('/') + 1));
