@@ -4,6 +4,8 @@
 //   node deploy/queue.mjs work                        # as often and on as many machines as you like
 //   node deploy/queue.mjs collect 8 fuzz --target msix --seed 1 --runs 1000000
 //
+// `explore lp1657489 …` is sharded the same way.
+//
 // A shard's result follows from its command alone. A worker that dies loses its lock on the shard, and another one takes
 // it; one that was only slow and finishes as well brings the same result. So the merged digest is that of a quiet run.
 import { spawn, spawnSync } from 'node:child_process';

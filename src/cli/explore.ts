@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { UsageError } from '../core/index.ts';
+import { type Shard, UsageError } from '../core/index.ts';
 import type { Grain } from '../guest/index.ts';
 import {
   CASE_WORKLOADS,
@@ -14,11 +14,13 @@ import {
 import { type Exploration, goodCounts } from '../lab/explorer.ts';
 import { INVARIANTS } from '../lab/invariants.ts';
 import { worstWitness } from '../lab/matrix.ts';
+import { findingsDigest, findingsOf, mergeExplorations, parseExploration, type Question } from '../lab/merge.ts';
 import { formatSchedule, parseSchedule, taskName } from '../lab/schedule.ts';
 import { type Telling, tell } from '../lab/telling.ts';
 import { story } from '../report/story.ts';
 import { addSideOptions, type SideOptions, Sides, sideWords } from './case-options.ts';
-import { humanCount, jsonCount, jsonCounts, oneOf, Progress, print, printJson, table, wholeNumber } from './output.ts';
+import { humanCount, oneOf, Progress, print, printJson, table, wholeNumber } from './output.ts';
+import { readResults, shardOf } from './shards.ts';
 import { writeTrace } from './write-reports.ts';
 
 interface Options extends SideOptions {
@@ -30,6 +32,8 @@ interface Options extends SideOptions {
   atomic?: 'reenable';
   sequential?: boolean;
   maxStates: number;
+  shard?: Shard;
+  everyOrder?: boolean;
   schedule?: string;
   trace?: string;
   json?: boolean;
@@ -51,7 +55,8 @@ export function register(program: Command): void {
   const command = program
     .command('explore')
     .description('follow every interleaving of one case, or replay one of them by its schedule')
-    .argument('<scenario>', `what to explore: ${SCENARIO}`)
+    .argument('<scenario>', `what to explore: ${SCENARIO}; or merge <file...>: join what shards printed with --json`)
+    .argument('[files...]')
     .option('--device-model <name>', 'qemu-2.0, qemu-2.1 or qemu-7.2', 'qemu-2.1')
     .option('--kernel <name>', 'kernel profile of the guest', 'linux-4.4.0-59')
     .option('--workload <name>', WORKLOAD_NAMES.join(', '), oneOf('workload', WORKLOAD_NAMES), 'one-disable-many')
@@ -70,18 +75,30 @@ export function register(program: Command): void {
     .option('--atomic <part>', 'reenable: a controller’s re-enable and start are one step', oneOf('part', ['reenable']))
     .option('--sequential', 'one controller after another: a single interleaving')
     .option('--max-states <n>', 'give up beyond so many states', wholeNumber('--max-states', 1, 2 ** 31), 2_000_000)
+    .option('--shard <i/n>', 'follow one of n parts of the interleavings, numbered from 0', shardOf)
+    .option('--every-order', 'group and fine steps: count orders that differ in nothing, too; --shard needs it there')
     .option('--schedule <string>', 'replay this schedule and tell what happens')
     .option('--trace <file>', 'with a schedule, or else for the worst outcome: Chrome trace JSON for Perfetto')
     .addOption(new Option('--json', 'print JSON'))
     .addHelpText(
       'after',
-      `\nExample:\n  pirqlab explore ${SCENARIO} --device-model qemu-2.1 --kernel linux-4.4.0-59 --controllers 2 --json`,
+      `\nExample:\n  pirqlab explore ${SCENARIO} --device-model qemu-2.1 --kernel linux-4.4.0-59 --controllers 2 --json\n` +
+        `  pirqlab explore ${SCENARIO} --shard 0/2 --json > 0.json\n` +
+        `  pirqlab explore ${SCENARIO} --shard 1/2 --json > 1.json\n  pirqlab explore merge 0.json 1.json`,
     );
-  addSideOptions(command, 3).action((scenario: string, options: Options) => run(scenario, options));
+  addSideOptions(command, 3).action(run);
 }
 
-function run(scenario: string, options: Options): void {
-  if (scenario !== SCENARIO) throw new UsageError(`unknown scenario "${scenario}"; known: ${SCENARIO}`);
+function run(scenario: string, files: readonly string[], options: Options): void {
+  if (scenario === 'merge') {
+    printJson(mergeExplorations(readResults('explore', files, parseExploration)));
+    return;
+  }
+  if (scenario !== SCENARIO)
+    throw new UsageError(`unknown scenario "${scenario}"; known: ${SCENARIO}, and merge for files`);
+  if (files.length > 0) throw new UsageError(`explore ${SCENARIO} takes no files, such as ${files[0]}`);
+  if (options.shard && options.schedule !== undefined)
+    throw new UsageError('--shard and --schedule exclude each other');
   const config = configOf(options);
   const prepared = prepareCase(config);
   if (options.schedule !== undefined) {
@@ -93,6 +110,8 @@ function run(scenario: string, options: Options): void {
   const started = performance.now();
   const exploration = exploreCase(prepared, {
     maxStates: options.maxStates,
+    ...(options.shard && { shard: options.shard }),
+    isMerging: !options.everyOrder,
     onProgress: ({ states }) => progress.show(`${humanCount(states)} states …`),
   });
   progress.clear();
@@ -147,17 +166,22 @@ function toJson({ prepared, options, found, telling, choices }: Run): unknown {
     from,
     ...(options.atomic && { atomic: options.atomic }),
     ...(options.sequential && { sequential: true }),
+    ...(options.everyOrder && { everyOrder: true }),
   };
   const schedule = choices && formatSchedule(digest, choices);
   if (!found)
     return { ...head, schedule, verdict: telling!.verdict, broken: telling!.broken, story: story(telling!.events, '') };
   const { exploration, seconds } = found;
+  const question: Question = { ...head, case: digest, symmetric: exploration.isSymmetric };
+  const findings = findingsOf(exploration, digest);
+  const { interleavings, complete, good, outcomes, schedules, brokenAt } = findings;
   return {
     ...head,
-    interleavings: jsonCount(exploration.interleavings),
-    complete: exploration.complete,
-    good: jsonCounts(goodCounts(exploration)),
-    outcomes: jsonCounts(exploration.outcomes),
+    ...(options.shard && { question, shard: shardName(options.shard), split: exploration.split }),
+    interleavings,
+    complete,
+    good,
+    outcomes,
     states: exploration.states,
     transitions: exploration.transitions,
     accesses: exploration.accesses,
@@ -165,18 +189,21 @@ function toJson({ prepared, options, found, telling, choices }: Run): unknown {
     seconds: Number(seconds.toFixed(3)),
     statesPerSecond: Math.round(exploration.states / seconds),
     violations: Object.fromEntries(exploration.violations),
-    schedules: Object.fromEntries(
-      [...exploration.witnesses].map(([outcome, path]) => [outcome, formatSchedule(digest, path)]),
-    ),
+    schedules,
+    brokenAt,
+    digest: findingsDigest(question, findings, exploration.violations.keys()),
   };
 }
+
+const shardName = ({ index, count }: Shard) => `${index}/${count}`;
 
 function printText({ prepared, options, found, telling, choices }: Run): void {
   const { config, digest } = prepared;
   print(describe(config));
   if (found) {
     const { exploration, seconds } = found;
-    const all = exploration.complete ? 'all' : 'stopped at a bound after';
+    const whole = options.shard ? `shard ${shardName(options.shard)}:` : 'all';
+    const all = exploration.complete ? whole : 'stopped at a bound after';
     const { merged, transitions } = exploration;
     const steps = config.steps === 'fine' ? 'accesses' : 'steps';
     print(
@@ -200,7 +227,12 @@ function printText({ prepared, options, found, telling, choices }: Run): void {
     }
   }
   if (!telling || !choices) {
-    if (found) print(found.exploration.complete ? 'no interleaving fails' : 'none of those that were finished fails');
+    if (found)
+      print(
+        found.exploration.complete && !options.shard
+          ? 'no interleaving fails'
+          : 'none of those that were finished fails',
+      );
     return;
   }
   const outcome = telling.verdict.map((state, task) => `${taskName(task)} ${state}`).join(', ');

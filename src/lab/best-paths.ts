@@ -1,6 +1,7 @@
 import { doubled } from './int-tables.ts';
 
-const NEVER = 0x7fffffff;
+/** Larger than any step: nothing is broken on the way. */
+export const NEVER = 0x7fffffff;
 
 /** The end of a path: its last layer, the state there, and which task made the last step. */
 export interface PathEnd {
@@ -14,7 +15,8 @@ export interface PathEnd {
 /**
  * For every state of a layer the best path to it, one for each task that may have made the last step: only that matters
  * for the switches still to come. Best is the earliest broken invariant, as the story is short then, and after that the
- * fewest switches, as it is simple. Of equals the first that was found stays.
+ * fewest switches, as it is simple. Of equals it is the first by name (AAB before ABA), so that which path is best does
+ * not depend on the order in which states are found: the best of all paths is the best of what parts of them have.
  */
 export class BestPaths {
   /** Entries of a state: one a task, and one for the start, where nobody has made a step. */
@@ -26,6 +28,9 @@ export class BestPaths {
   #switches: Int32Array;
   /** Where a path comes from: state and last task in the layer before, as state × width + task. */
   #from: Int32Array;
+  /** The place of each path among all of the layer by name, and how many there are; see {@link rank}. */
+  #rank = new Int32Array(0);
+  #paths = 0;
 
   constructor(tasks: number) {
     this.#width = tasks + 1;
@@ -42,6 +47,8 @@ export class BestPaths {
     this.#found[0] = 1;
     this.#violatedAt[nobody] = NEVER;
     this.#switches[nobody] = -1;
+    this.#rank = new Int32Array(this.#width);
+    this.#paths = 1;
   }
 
   /** `task` steps from a state of the layer before to state `to`; at `brokenAt` something is broken, if it is not 0. */
@@ -55,14 +62,33 @@ export class BestPaths {
       const violatedAt = Math.min(before.#violatedAt[path], brokenAt || NEVER);
       const switches = before.#switches[path] + (last === task ? 0 : 1);
       if (!this.#has(to, task)) this.#order[to * width + this.#found[to]++] = task;
-      else if (!isBetter(violatedAt, switches, this.#violatedAt[at], this.#switches[at])) continue;
+      else {
+        const order = compare(violatedAt, switches, this.#violatedAt[at], this.#switches[at]);
+        if (order > 0 || (order === 0 && before.#rank[path] > before.#rank[this.#from[at]])) continue;
+      }
       this.#violatedAt[at] = violatedAt;
       this.#switches[at] = switches;
       this.#from[at] = path;
     }
   }
 
-  /** The better of `known` and what leads to a state of this layer. */
+  /** Called when the layer has all its states, before anything else is asked of it: puts its paths in order by name. */
+  rank(states: number, before: BestPaths): void {
+    const width = this.#width;
+    // the name of a path is that of the path before it and one task more, and no two paths have the same
+    const byName = new Int32Array(before.#paths * width);
+    for (let state = 0; state < states; state++)
+      for (let i = 0; i < this.#found[state]; i++) {
+        const last = this.#order[state * width + i];
+        const at = state * width + last;
+        byName[before.#rank[this.#from[at]] * width + last] = at + 1;
+      }
+    this.#rank = new Int32Array(states * width);
+    this.#paths = 0;
+    for (const entry of byName) if (entry > 0) this.#rank[entry - 1] = this.#paths++;
+  }
+
+  /** The better of `known`, of this layer or one before, and what leads to a state of this layer. */
   bestEnd(level: number, state: number, known: PathEnd | undefined): PathEnd | undefined {
     let best = known;
     for (let i = 0; i < this.#found[state]; i++) {
@@ -70,8 +96,9 @@ export class BestPaths {
       const at = state * this.#width + last;
       const violatedAt = this.#violatedAt[at];
       const switches = this.#switches[at];
-      if (!best || isBetter(violatedAt, switches, best.violatedAt, best.switches))
-        best = { level, state, last, violatedAt, switches };
+      const order = best ? compare(violatedAt, switches, best.violatedAt, best.switches) : -1;
+      const isFirst = best?.level === level && this.#rank[at] < this.#rank[best.state * this.#width + best.last];
+      if (order < 0 || (order === 0 && isFirst)) best = { level, state, last, violatedAt, switches };
     }
     return best;
   }
@@ -80,7 +107,7 @@ export class BestPaths {
   seal(states: number): void {
     this.#from = this.#from.slice(0, states * this.#width);
     this.#order = this.#found = new Uint8Array(0);
-    this.#violatedAt = this.#switches = new Int32Array(0);
+    this.#violatedAt = this.#switches = this.#rank = new Int32Array(0);
   }
 
   /** Who makes each step of a path, given the layers from the first. */
@@ -115,6 +142,7 @@ export class BestPaths {
   }
 }
 
-function isBetter(violatedAt: number, switches: number, otherViolatedAt: number, otherSwitches: number): boolean {
-  return violatedAt !== otherViolatedAt ? violatedAt < otherViolatedAt : switches < otherSwitches;
+/** Negative if the first is better. */
+function compare(violatedAt: number, switches: number, otherViolatedAt: number, otherSwitches: number): number {
+  return violatedAt - otherViolatedAt || switches - otherSwitches;
 }

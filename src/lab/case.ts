@@ -4,7 +4,7 @@ import { builtinDump, parseDump } from '../pci/dump/index.ts';
 import type { FunctionSpec } from '../pci/index.ts';
 import { type DeviceModelProfile, deviceModel } from '../xen/device-model/index.ts';
 import { getXenProfile, type XenProfile } from '../xen/index.ts';
-import { type Exploration, type ExploreOptions, explore } from './explorer.ts';
+import { type Exploration, type ExploreOptions, explore, UNSHARDABLE } from './explorer.ts';
 import { Machine } from './machine.ts';
 import { MAX_TASKS, runDigest } from './schedule.ts';
 import { Stepper, type TaskPlan, type TaskPosition } from './stepper.ts';
@@ -105,12 +105,16 @@ export function prepareCase(config: CaseConfig): PreparedCase {
   return { config, machine, stepper, prefix: prefixOf(config, stepper, machine), digest: digestOf(config) };
 }
 
-/** Answers the question over every interleaving, or for `sequential` over the one. */
+/**
+ * Answers the question over every interleaving, or for `sequential` over the one.
+ * @throws UsageError for a shard of group or fine steps that are merged
+ */
 export function exploreCase(
   prepared: PreparedCase,
-  options: Pick<ExploreOptions, 'maxStates' | 'isPlain' | 'isMerging' | 'onProgress'> = {},
+  options: Pick<ExploreOptions, 'maxStates' | 'shard' | 'statesToSplit' | 'isPlain' | 'isMerging' | 'onProgress'> = {},
 ): Exploration {
   const { config, machine, stepper, prefix } = prepared;
+  if (options.shard && config.steps !== 'coarse' && options.isMerging !== false) throw new UsageError(UNSHARDABLE);
   const start = machine.arena.snapshot();
   const fixed = config.sequential ? sequentialChoices(prepared) : prefix;
   const { loadedBefore } = CASE_WORKLOADS[config.workload];

@@ -1,10 +1,16 @@
-import { BestPaths, type PathEnd } from './best-paths.ts';
+import { type Shard, UsageError } from '../core/index.ts';
+import { BestPaths, NEVER, type PathEnd } from './best-paths.ts';
 import { LearnedSpace } from './learned-space.ts';
 import { PathCounts } from './path-counts.ts';
 import { PlainSpace } from './plain-space.ts';
+import { runDigest } from './schedule.ts';
 import { BeginAnew, type StateSpace } from './state-space.ts';
 import type { Stepper } from './stepper.ts';
+import { compareWitnesses } from './witness.ts';
 import { isWatchable, type World } from './world.ts';
+
+/** A shard goes its own way from the first layer that has at least so many states for each shard. */
+const STATES_TO_SPLIT = 64;
 
 export interface ExploreOptions {
   /** Choices carried out before exploration begins. */
@@ -26,9 +32,23 @@ export interface ExploreOptions {
    * By default so; without, every order of steps is counted. Nothing is merged where {@link isPlain}.
    */
   isMerging?: boolean;
+  /**
+   * Follow one part of the interleavings. All shards walk the same layers up to the first with `statesToSplit` states
+   * for each; there every shard keeps a run of neighbours, which have most of their future in common, and walks on from
+   * them. Interleavings that end before belong to the first shard. Counts of interleavings add up over the shards;
+   * states that several shards reach are counted by each.
+   * @throws UsageError where steps are merged: which are no choice points follows from all interleavings
+   */
+  shard?: Shard;
+  /** The same for all shards of a run. */
+  statesToSplit?: number;
   /** Called after every layer of the state graph. */
   onProgress?: (done: { states: number; level: number }) => void;
 }
+
+/** Why a part cannot be explored alone. */
+export const UNSHARDABLE =
+  'which group and fine steps are no choice points follows from all interleavings, so shards need --every-order';
 
 export interface Exploration {
   /** Every interleaving was followed; if false a bound stopped it, and unfinished interleavings are not counted. */
@@ -42,10 +62,16 @@ export interface Exploration {
   merged: number;
   /** Interleavings by how their controllers ended, one letter each (g, d, f), e.g. `ggf`. */
   outcomes: Map<string, bigint>;
-  /** Invariants seen broken, and in how many distinct states. */
+  /** Invariants seen broken, and in how many distinct states or by a step into them. */
   violations: Map<string, number>;
-  /** For each outcome the choices that reach it: earliest broken invariant first, then fewest switches. */
+  /** For each outcome the choices that reach it: the best as {@link compareWitnesses} has it. */
   witnesses: Map<string, number[]>;
+  /** The step of each witness, counted from 1, that first breaks an invariant, if one does. */
+  brokenAt: Map<string, number>;
+  /** Every result was counted once for each naming of alike tasks. */
+  isSymmetric: boolean;
+  /** Of a shard: the layer at which it went its own way, the same for all shards; empty if there was none. */
+  split?: string;
 }
 
 /**
@@ -68,7 +94,14 @@ export function explore(world: World, stepper: Stepper, options: ExploreOptions 
 }
 
 function walk<Layer>(space: StateSpace<Layer>, options: ExploreOptions): Exploration {
-  const { prefix = [], isSymmetric = false, maxStates = 2_000_000, onProgress } = options;
+  const {
+    prefix = [],
+    isSymmetric = false,
+    maxStates = 2_000_000,
+    onProgress,
+    shard,
+    statesToSplit = STATES_TO_SPLIT,
+  } = options;
   const { tasks } = space;
   const result: Exploration = {
     complete: true,
@@ -80,6 +113,9 @@ function walk<Layer>(space: StateSpace<Layer>, options: ExploreOptions): Explora
     outcomes: new Map(),
     violations: new Map(),
     witnesses: new Map(),
+    brokenAt: new Map(),
+    isSymmetric,
+    ...(shard && { split: '' }),
   };
   const brokenIn: number[] = [];
   const ends = new Map<string, PathEnd>();
@@ -95,7 +131,12 @@ function walk<Layer>(space: StateSpace<Layer>, options: ExploreOptions): Explora
     const nextPaths = new PathCounts(1 + level * Math.log2(tasks));
     const nextBest = new BestPaths(tasks);
     const size = space.size(layer);
+    const brokenOf: number[] = [];
+    const isSplit = result.split === '' && size >= statesToSplit * shard!.count;
+    if (isSplit) result.split = describeSplit(level, paths, size);
+    const isOurs = result.split !== '' || shard!.index === 0;
     for (let state = 0; state < size && result.complete; state++) {
+      if (isSplit && Math.floor((state * shard!.count) / size) !== shard!.index) continue;
       let isFinished = true;
       let mayBeFirst = true;
       for (let task = 0; task < tasks; task++) {
@@ -113,12 +154,15 @@ function walk<Layer>(space: StateSpace<Layer>, options: ExploreOptions): Explora
         result.transitions++;
         result.accesses += space.accesses;
         result.merged += space.merged;
-        if (target < known) continue;
-        result.states++;
-        for (let rest = broken, bit = 0; rest !== 0; rest >>>= 1, bit++)
+        if (shard && space.merged > 0) throw new UsageError(UNSHARDABLE);
+        const isNew = target === known;
+        if (isNew) result.states++;
+        const brokenBefore = isNew ? 0 : brokenOf[target];
+        brokenOf[target] = brokenBefore | broken;
+        for (let rest = broken & ~brokenBefore, bit = 0; rest !== 0; rest >>>= 1, bit++)
           if (rest & 1) brokenIn[bit] = (brokenIn[bit] ?? 0) + 1;
       }
-      if (isFinished) {
+      if (isFinished && isOurs) {
         const outcome = space.outcome(layer, state);
         const count = paths.get(state);
         result.interleavings += count;
@@ -127,6 +171,7 @@ function walk<Layer>(space: StateSpace<Layer>, options: ExploreOptions): Explora
       }
       if (result.states > maxStates) result.complete = false;
     }
+    nextBest.rank(space.size(next), best[level - 1]);
     best[level - 1].seal(size);
     best.push(nextBest);
     onProgress?.({ states: result.states, level });
@@ -136,9 +181,17 @@ function walk<Layer>(space: StateSpace<Layer>, options: ExploreOptions): Explora
   }
   space.settle();
   for (const [bit, states] of brokenIn.entries()) if (states) result.violations.set(space.invariants[bit], states);
-  for (const [outcome, end] of ends)
+  for (const [outcome, end] of ends) {
     result.witnesses.set(outcome, inSteps(space, prefix, BestPaths.choicesOf(best, end)));
+    if (end.violatedAt !== NEVER) result.brokenAt.set(outcome, end.violatedAt);
+  }
   return isSymmetric ? overAllNames(result, tasks) : result;
+}
+
+/** A layer in a few words that differ where its states differ in number, order, or interleavings through them. */
+function describeSplit(level: number, paths: PathCounts, size: number): string {
+  const counts = Array.from({ length: size }, (_, state) => paths.get(state));
+  return `layer ${level - 1}, ${size} states, ${runDigest(counts.join())}`;
 }
 
 /** The choices in steps of the stepper, of which one choice may be several. */
@@ -157,21 +210,23 @@ function inSteps<Layer>(space: StateSpace<Layer>, prefix: readonly number[], cho
 function overAllNames(result: Exploration, tasks: number): Exploration {
   const outcomes = new Map<string, bigint>();
   const witnesses = new Map<string, number[]>();
+  const brokenAt = new Map<string, number>();
   let interleavings = 0n;
   for (const names of permutations(Array.from({ length: tasks }, (_, i) => i))) {
     for (const [outcome, paths] of result.outcomes) {
       const renamed = names.map((name) => outcome[name]).join('');
       outcomes.set(renamed, (outcomes.get(renamed) ?? 0n) + paths);
       interleavings += paths;
-      const choices = result.witnesses.get(outcome);
-      if (choices && !witnesses.has(renamed))
-        witnesses.set(
-          renamed,
-          choices.map((task) => names.indexOf(task)),
-        );
+      const choices = result.witnesses.get(outcome)!.map((task) => names.indexOf(task));
+      const found = { choices, brokenAt: result.brokenAt.get(outcome) };
+      const known = witnesses.get(renamed);
+      if (known && compareWitnesses({ choices: known, brokenAt: brokenAt.get(renamed) }, found, true) <= 0) continue;
+      witnesses.set(renamed, choices);
+      if (found.brokenAt === undefined) brokenAt.delete(renamed);
+      else brokenAt.set(renamed, found.brokenAt);
     }
   }
-  return { ...result, interleavings, outcomes, witnesses };
+  return { ...result, interleavings, outcomes, witnesses, brokenAt };
 }
 
 function permutations(items: readonly number[]): number[][] {
@@ -180,7 +235,7 @@ function permutations(items: readonly number[]): number[][] {
 }
 
 /** Interleavings by the number of good controllers, zero counts left out, ascending. */
-export function goodCounts(exploration: Exploration): Map<number, bigint> {
+export function goodCounts(exploration: Pick<Exploration, 'outcomes'>): Map<number, bigint> {
   const counts = new Map<number, bigint>();
   for (const [outcome, paths] of exploration.outcomes) {
     const good = [...outcome].filter((letter) => letter === 'g').length;

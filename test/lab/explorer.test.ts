@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Arena, type Footprint } from '../../src/core/index.ts';
+import { Arena, type Footprint, type Shard } from '../../src/core/index.ts';
 import type { Access, Grain, Task } from '../../src/guest/access.ts';
 import { explore, goodCounts } from '../../src/lab/explorer.ts';
+import { findingsDigest, findingsOf, mergeExplorations, parseExploration } from '../../src/lab/merge.ts';
 import { countSwitches, formatSchedule, parseSchedule } from '../../src/lab/schedule.ts';
 import { Stepper } from '../../src/lab/stepper.ts';
 import { type ControllerState, outcomeOf, type World } from '../../src/lab/world.ts';
@@ -43,6 +44,22 @@ class Cells implements World {
 
   verdict(): ControllerState[] {
     return Array.from({ length: this.#tasks }, (_, i) => (this.cells[i] === 1 ? 'good' : 'failed'));
+  }
+}
+
+/** Cell 0 is every task's own, so tasks that run the same are alike. */
+class AlikeCells extends Cells {
+  override perform(task: number, access: Access): number {
+    const isOwn = (access.op === 'load' || access.op === 'store') && access.address === 0;
+    return super.perform(task, isOwn ? { ...access, address: 5 + task } : access);
+  }
+
+  override watched(footprint: Footprint): AlikeCells {
+    return new AlikeCells(this.verdict().length, footprint);
+  }
+
+  override verdict(): ControllerState[] {
+    return super.verdict().map((_, task) => (this.cells[5 + task] === 1 ? 'good' : 'failed'));
   }
 }
 
@@ -188,6 +205,71 @@ describe('explorer', () => {
     const found = explore(world, stepperOf(world, [increment, increment], [2, 2]));
     expect(countSwitches(found.witnesses.get('f')!)).toBe(1);
     expect(countSwitches(found.witnesses.get('g')!)).toBe(2);
+  });
+
+  test.each([false, true])(
+    'shards add up to the whole, and the best of their witnesses is its, alike: %s',
+    (isSymmetric) => {
+      const alikeArb = fc.tuple(
+        programsArb,
+        fc.integer({ min: 1, max: 5 }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.boolean(),
+      );
+      fc.assert(
+        fc.property(alikeArb, ([programs, count, statesToSplit, isPlain]) => {
+          const alike = isSymmetric ? programs.map(() => programs[0]) : programs;
+          const find = (shard?: Shard) => {
+            const world = isSymmetric ? new AlikeCells(alike.length) : new Cells(alike.length);
+            const stepper = stepperOf(
+              world,
+              alike,
+              alike.map(() => 3),
+            );
+            return explore(world, stepper, { isSymmetric, isPlain, statesToSplit, ...(shard && { shard }) });
+          };
+          const whole = find();
+          const shards = Array.from({ length: count }, (_, index) => find({ index, count }));
+          expect(new Set(shards.map(({ split }) => split)).size).toBe(1);
+          const question = { scenario: 'cells', case: '0123abcd', controllers: alike.length, symmetric: isSymmetric };
+          const merged = mergeExplorations(
+            shards.map((found, i) => {
+              const part = {
+                ...found,
+                ...findingsOf(found, question.case),
+                violations: Object.fromEntries(found.violations),
+              };
+              return parseExploration(JSON.stringify({ question, shard: `${i}/${count}`, ...part }), 'part');
+            }),
+          );
+          const expected = findingsOf(whole, question.case);
+          expect(merged).toMatchObject({ ...expected, complete: true });
+          expect(merged.schedules).toEqual(expected.schedules);
+          expect(merged.violated).toEqual([...whole.violations.keys()].sort());
+          expect(merged.digest).toBe(findingsDigest(question, expected, whole.violations.keys()));
+          for (const [name, states] of whole.violations) {
+            const counts = shards.map(({ violations }) => violations.get(name) ?? 0);
+            expect(Math.max(...counts)).toBeLessThanOrEqual(states);
+            expect(counts.reduce((a, b) => a + b)).toBeGreaterThanOrEqual(states);
+          }
+        }),
+        { numRuns: 100 },
+      );
+    },
+  );
+
+  test('of equal witnesses it is the first by name', () => {
+    const world = new Cells(3);
+    const one: Op[] = [{ kind: 'step' }, { kind: 'load', address: 3 }];
+    const found = explore(world, stepperOf(world, [one, one, one], [2, 2, 2]));
+    expect([...found.witnesses]).toEqual([['fff', [0, 0, 1, 1, 2, 2]]]);
+  });
+
+  test('a shard of steps of which some are no choice points is refused', () => {
+    const own = (address: number): Op[] => [0, 1, 2].map((i) => ({ kind: i % 2 ? 'load' : 'store', address }));
+    const world = new Cells(2);
+    const stepper = stepperOf(world, [own(0), own(1)], [1, 1], 'fine');
+    expect(() => explore(world, stepper, { shard: { index: 0, count: 2 } })).toThrow(/no choice points/);
   });
 
   test('a bound that stops it is reported as a bound', () => {
