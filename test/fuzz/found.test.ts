@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { imageSpec } from '../../src/fuzz/images.ts';
+import { getTarget } from '../../src/fuzz/targets/index.ts';
+import { OP } from '../../src/fuzz/targets/socket-steps.ts';
 import { AccessChannel } from '../../src/harness/access-channel.ts';
 import { ANSWER, accessRecord, encodeRecord, KIND, REGION, RecordReader } from '../../src/harness/access-record.ts';
 import { functionMap, hostFunction } from '../../src/harness/hosted-function.ts';
@@ -85,4 +87,18 @@ describe('socket: a record takes effect before the next is looked at, however th
       else expect(result.end).toBeUndefined();
     }
   });
+});
+
+test('socket oracle: requests beyond the limit end the conversation though the answer comes in the same piece', async () => {
+  const target = await getTarget('socket');
+  const subject = target.open(3);
+  const step = (op: number, cut: number, count: number, bytes: Uint8Array) => ({ client: 0, op, cut, count, bytes });
+  const bell = Buffer.from('010004003000000008100000000000000400000000000000', 'hex');
+  const hypercall = new Uint8Array(65544);
+  hypercall.set(Buffer.from('06ffff00000000000000000021000000d9ff000000000000', 'hex'));
+  subject.begin();
+  // 16 of them are 128 bytes more than the server keeps while it waits for its read
+  const steps = [step(OP.send, 0, 1, bell), step(OP.send, 1, 16, hypercall), step(OP.answer, 0, 0, new Uint8Array(0))];
+  expect(steps.map((s) => subject.run(s)).find((broken) => broken)).toBeUndefined();
+  expect(subject.finish()).toBeUndefined();
 });

@@ -78,6 +78,7 @@ export class NaiveConversation {
   /** The client sends; call before the server sees it. */
   received(chunk: Uint8Array): void {
     this.#input = join(this.#input, chunk);
+    let behind = this.#backlog();
     let at = 0;
     for (
       let next = parseNaive(this.#input, at);
@@ -86,10 +87,16 @@ export class NaiveConversation {
     ) {
       const { record, end, tooLong } = next;
       const seq = this.#seq++;
+      if (this.#endsAt('backlog')) break; // nobody looks at what comes behind it
       if (record.kind === 0x87 && !tooLong) this.#answers.push({ seq, record });
-      else this.#requests.push({ seq, record, bytes: end - at, tooLong, doings: [], disturbed: false });
+      else {
+        this.#requests.push({ seq, record, bytes: end - at, tooLong, doings: [], disturbed: false });
+        behind += end - at;
+      }
       at = end;
       if (tooLong) this.#offend(seq, 'too long');
+      // an answer behind it in the same piece comes too late
+      if (this.#owed.length > this.#answers.length && behind > MOST_BACKLOG) this.#offend(seq, 'backlog');
     }
     this.#input = this.#input.slice(at);
     this.#attach();
@@ -116,9 +123,7 @@ export class NaiveConversation {
     if (this.#endsAt('too long')) this.#owed = [];
     if (this.#owed.length === 0 && this.#answers.length > 0 && !this.#offence?.why.startsWith('answer'))
       this.#offend(this.#answers[0].seq, 'answer that nobody asked for');
-    const behind = this.#requests.slice(1).reduce((sum, r) => sum + r.bytes, 0);
-    const offence = this.#offence;
-    if (!offence && this.#owed.length > 0 && behind > MOST_BACKLOG) this.#offend(this.#seq, 'backlog');
+    if (!this.#offence && this.#owed.length > 0 && this.#backlog() > MOST_BACKLOG) this.#offend(this.#seq, 'backlog');
     if (ended === undefined && this.#offence) this.#break(`close: the connection goes on after a ${this.#offence.why}`);
     else if (ended !== undefined && !this.#offence)
       this.#break(`close: the connection is ended without cause: ${ended}`);
@@ -129,6 +134,11 @@ export class NaiveConversation {
     const waits = this.#isBegun && (this.#owed.length > 0 || this.#offence?.why.startsWith('answer of'));
     if (due.length > 0 && !waits && (taking || this.#offence))
       this.#break(`silence: no answer to ${tellRecord(due[0].record)}`);
+  }
+
+  /** Bytes of the requests behind the one that is carried out. */
+  #backlog(): number {
+    return this.#requests.slice(1).reduce((sum, r) => sum + r.bytes, 0);
   }
 
   /** The client sends no more: reads that are not answered fail. @returns bytes of a record that is not complete */
