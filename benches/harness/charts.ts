@@ -1,3 +1,4 @@
+import { escapeHtml } from '../../src/core/index.ts';
 import type { CaseResult, QuestionResult, Report } from './measured.ts';
 import { duration, targetRow } from './tables.ts';
 
@@ -30,7 +31,7 @@ function section(question: QuestionResult): string {
   const names = [...new Set(question.cases.flatMap(({ chart }) => chart ?? []))];
   const charts = names.map((name) => {
     const cases = question.cases.filter(({ chart }) => chart === name);
-    return `<h3>${escaped(name)}</h3>${chartOf(cases, question.xLabel)}`;
+    return `<h3>${escapeHtml(name)}</h3>${chartOf(cases, question.xLabel)}`;
   });
   const rows = question.cases.flatMap(({ id, variants }) =>
     variants.map((v) => [
@@ -39,9 +40,9 @@ function section(question: QuestionResult): string {
       v.medianNs === undefined ? `not measured: ${v.skipped}` : duration(v.medianNs),
     ]),
   );
-  return `<h2>${escaped(question.title)}</h2><p>One operation: ${escaped(question.operation)}.</p>${charts.join('')}
+  return `<h2>${escapeHtml(question.title)}</h2><p>One operation: ${escapeHtml(question.operation)}.</p>${charts.join('')}
 ${question.targets.length ? `<h3>Targets</h3>${tableOf(question.targets.map(targetRow))}` : ''}
-${(question.tables ?? []).map((t) => `<h3>${escaped(t.title)}</h3>${tableOf([t.head, ...t.rows])}`).join('')}
+${(question.tables ?? []).map((t) => `<h3>${escapeHtml(t.title)}</h3>${tableOf([t.head, ...t.rows])}`).join('')}
 <details><summary>Medians</summary>${tableOf(rows)}</details>`;
 }
 
@@ -70,7 +71,7 @@ function chartOf(cases: CaseResult[], xLabel: string): string {
   for (const tick of new Set(xs))
     parts.push(`<text x="${x(tick)}" y="${HEIGHT - EDGE.bottom + 18}" text-anchor="middle">${brief(tick)}</text>`);
   parts.push(
-    `<text x="${(EDGE.left + WIDTH - EDGE.right) / 2}" y="${HEIGHT - 6}" text-anchor="middle">${escaped(xLabel)}</text>`,
+    `<text x="${(EDGE.left + WIDTH - EDGE.right) / 2}" y="${HEIGHT - 6}" text-anchor="middle">${escapeHtml(xLabel)}</text>`,
   );
   [...series].forEach(([name, points], i) => {
     const colour = COLOURS[i % COLOURS.length];
@@ -83,7 +84,7 @@ function chartOf(cases: CaseResult[], xLabel: string): string {
         `<line x1="${x(p.x)}" x2="${x(p.x)}" y1="${y(p.low)}" y2="${y(p.high)}" stroke="${colour}"/>`,
       );
     const last = points[points.length - 1];
-    parts.push(`<text x="${x(last.x) + 8}" y="${y(last.median) + 4}" fill="${colour}">${escaped(name)}</text>`);
+    parts.push(`<text x="${x(last.x) + 8}" y="${y(last.median) + 4}" fill="${colour}">${escapeHtml(name)}</text>`);
   });
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img">${parts.join('')}</svg>`;
 }
@@ -100,9 +101,5 @@ function brief(n: number): string {
 }
 
 function tableOf(rows: string[][]): string {
-  return `<table>${rows.map((row) => `<tr>${row.map((cell) => `<td>${escaped(cell)}</td>`).join('')}</tr>`).join('')}</table>`;
-}
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+  return `<table>${rows.map((row) => `<tr>${row.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`).join('')}</table>`;
 }

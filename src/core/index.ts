@@ -17,5 +17,5 @@ export {
   whole,
 } from './registers.ts';
 export { isShardName, joinShards, type Shard } from './shards.ts';
-export { humanCount, jsonCount, jsonCounts, table } from './text.ts';
+export { escapeHtml, humanCount, jsonCount, jsonCounts, table } from './text.ts';
 export { TraceRing } from './trace-ring.ts';

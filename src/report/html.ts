@@ -1,3 +1,4 @@
+import { escapeHtml } from '../core/index.ts';
 import { taskName } from '../lab/schedule.ts';
 import type { TraceEvent } from '../lab/trace.ts';
 
@@ -103,10 +104,6 @@ function nearestShown(
   let cause = event.cause;
   while (cause !== undefined && !rowOf.has(cause)) cause = events[cause].cause;
   return cause === undefined ? undefined : events[cause];
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
 }
 
 const STYLE = `

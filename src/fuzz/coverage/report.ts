@@ -1,4 +1,4 @@
-import { table } from '../../core/index.ts';
+import { escapeHtml, table } from '../../core/index.ts';
 import type { FileCoverage } from './branches.ts';
 import type { RegisterRow } from './registers.ts';
 
@@ -59,22 +59,19 @@ export function coverageText({ steps, branches, taken, files, registers }: Cover
   return lines.join('\n');
 }
 
-const escaped = (text: string) =>
-  text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
-
 /** One page that opens offline; each file's branches never taken fold out. */
 export function coverageHtml(title: string, coverage: Coverage): string {
   const cells = (row: readonly string[], tag = 'td') =>
-    `<tr>${row.map((c) => `<${tag}>${escaped(c)}</${tag}>`).join('')}</tr>`;
+    `<tr>${row.map((c) => `<${tag}>${escapeHtml(c)}</${tag}>`).join('')}</tr>`;
   const file = ({ file, branches, taken, untaken }: FileCoverage) => {
     const rows = untaken.map(({ line, kind, text }) => cells([String(line), kind, text])).join('');
     const bar = `<meter min="0" max="${branches}" value="${taken}"></meter>`;
-    return `<details><summary>${bar} ${escaped(file)}: ${taken} of ${branches}</summary><table>${rows}</table></details>`;
+    return `<details><summary>${bar} ${escapeHtml(file)}: ${taken} of ${branches}</summary><table>${rows}</table></details>`;
   };
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${escaped(title)}</title>
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${escapeHtml(title)}</title>
 <style>body{font:14px system-ui,sans-serif;margin:2em;max-width:70em}td,th{padding:1px 8px;text-align:left;vertical-align:top}
 details td:last-child{font-family:ui-monospace,monospace}meter{width:8em}summary{cursor:pointer}</style>
-<h1>${escaped(title)}</h1>
+<h1>${escapeHtml(title)}</h1>
 <p>${coverage.taken} of ${coverage.branches} branches of src/pci and src/xen over ${coverage.steps} steps.</p>
 <h2>Registers</h2><table>${cells(REGISTER_HEAD, 'th')}${tables(coverage.registers)
     .map((r) => cells(r))
