@@ -6,7 +6,7 @@ export { type BarWindow, type EnumerateOptions, enumerate } from './enumerate.ts
 export { SHARED_INFO_BYTES } from './event-bits.ts';
 export { handleIdtVector, handleUpcall, runHandlers } from './events.ts';
 export type { FifoMemory, Guest } from './guest.ts';
-export { IRQ_FLAG, IRQ_TYPE } from './irq-list.ts';
+export { IRQ, IRQ_FLAG, IRQ_TYPE } from './irq-list.ts';
 export {
   CONTROLLER_STATE,
   type IrqRecord,
@@ -14,6 +14,7 @@ export {
   type KernelShape,
   MSI_MODE,
   QUEUE_FLAG,
+  VECTOR,
 } from './irq-records.ts';
 export {
   getKernelProfile,

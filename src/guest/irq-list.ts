@@ -1,6 +1,6 @@
 import { type Arena, FreeBitmap, UsageError } from '../core/index.ts';
 import { ENOSPC } from './errno.ts';
-import { Table } from './table.ts';
+import { placesOf, Table } from './table.ts';
 
 export const IRQ_TYPE = { free: 0, pirq: 1, apic: 2 } as const;
 export const IRQ_FLAG = { needsEoi: 1, shareable: 2 } as const;
@@ -16,7 +16,8 @@ export interface IrqShape {
 }
 
 /** `device` is the owner's row + 1, 0 for a GSI. */
-const IRQ = ['type', 'port', 'pirq', 'flags', 'device', 'entry', 'idtVector'] as const;
+const FIELDS = ['type', 'port', 'pirq', 'flags', 'device', 'entry', 'idtVector'] as const;
+export const IRQ = placesOf(FIELDS);
 
 /** The first CPU vector that is given to devices on bare metal. arch/x86/include/asm/irq_vectors.h */
 const FIRST_IDT_VECTOR = 0x31;
@@ -26,7 +27,7 @@ const FIRST_IDT_VECTOR = 0x31;
  * the list, CPU vectors. Linux drivers/xen/events/events_base.c xen_irq_list_head, evtchn_to_irq
  */
 export class IrqList {
-  readonly table: Table<(typeof IRQ)[number]>;
+  readonly table: Table<(typeof FIELDS)[number]>;
   readonly #shape: IrqShape;
   /** Irqs in list order; `#order[0]` is how many. */
   readonly #order: Int32Array;
@@ -39,13 +40,13 @@ export class IrqList {
 
   static sizeBytes({ gsis, messages, ports, pirqs }: IrqShape): number {
     const bitmap = FreeBitmap.sizeBytes(gsis + messages);
-    return ((gsis + messages) * (IRQ.length + 1) + 1 + ports + pirqs) * 4 + bitmap + 64;
+    return ((gsis + messages) * (FIELDS.length + 1) + 1 + ports + pirqs) * 4 + bitmap + 64;
   }
 
   constructor(shape: IrqShape, arena: Arena) {
     const irqs = shape.gsis + shape.messages;
     this.#shape = shape;
-    this.table = new Table(arena, 'irq', irqs, IRQ);
+    this.table = new Table(arena, 'irq', irqs, FIELDS);
     this.#order = arena.int32(1 + irqs, 'kernel irq list');
     this.#portIrq = arena.int32(shape.ports, 'kernel irq by port');
     this.#pirqIrq = arena.int32(shape.pirqs, 'kernel irq by pirq, never cleared');
@@ -106,6 +107,14 @@ export class IrqList {
   /** The oldest irq that carries `pirq`, or −1. xen_irq_from_pirq */
   fromPirq(pirq: number): number {
     return this.#find((irq) => this.table.get(irq, 'type') === IRQ_TYPE.pirq && this.table.get(irq, 'pirq') === pirq);
+  }
+
+  /** How many older irqs carry the pirq that `irq` carries. */
+  olderWith(pirq: number, irq: number): number {
+    let older = 0;
+    for (let i = 1; i <= this.#order[0] && this.#order[i] !== irq; i++)
+      if (this.table.words[IRQ.width * this.#order[i] + IRQ.pirq] === pirq) older++;
+    return older;
   }
 
   /** The irq that last carried `pirq`, even if it is gone, or −1. */

@@ -2,7 +2,7 @@ import { Arena, UsageError } from '../core/index.ts';
 import { formatBdf } from '../pci/function.ts';
 import { ENOSPC } from './errno.ts';
 import { IrqList } from './irq-list.ts';
-import { Table } from './table.ts';
+import { placesOf, Table } from './table.ts';
 
 /** How many of everything a guest's kernel can hold; fixes the size of its state. */
 export interface KernelShape {
@@ -52,11 +52,11 @@ const DEVICE = [
   /** The MSI-X table locator: BAR in bits 0–2, offset in the rest. */
   'msixTable',
 ] as const;
-const VECTOR = ['irq', 'ctrl', 'addressLo', 'addressHi', 'data'] as const;
+const VECTOR_FIELDS = ['irq', 'ctrl', 'addressLo', 'addressHi', 'data'] as const;
+export const VECTOR = placesOf(VECTOR_FIELDS);
 const CONTROLLER = ['state', 'missed', 'stride', 'ioDepth', 'ioQueues'] as const;
 /** `sqFrame`, `cqFrame`: where the queues are, in pages. `next`: the row + 1 of the next handler on the same irq. */
 const QUEUE = [
-  'irq',
   'next',
   'sqFrame',
   'cqFrame',
@@ -94,38 +94,41 @@ export interface IrqRecord {
  * Functions are found by bdf, but kept and listed in the order in which they were added, so that names decide nothing.
  */
 export class KernelRecords {
-  readonly #shape: Required<KernelShape>;
+  readonly shape: Required<KernelShape>;
   readonly #device: Table<(typeof DEVICE)[number]>;
-  readonly #vector: Table<(typeof VECTOR)[number]>;
+  readonly vectorTable: Table<(typeof VECTOR_FIELDS)[number]>;
   readonly #controller: Table<(typeof CONTROLLER)[number]>;
   readonly #queue: Table<(typeof QUEUE)[number]>;
   readonly #fifo: Table<(typeof FIFO)[number]>;
-  readonly #irqs: IrqList;
+  readonly irqList: IrqList;
+  /** By queue row: the irq with its handler. Apart from the other fields, as it is a mere name. */
+  readonly queueIrqs: Int32Array;
   /** By irq: the first queue row + 1 with its handler there; the others follow by `next`, ascending. */
-  readonly #handlers: Int32Array;
+  readonly handlerRows: Int32Array;
   /** Where a function was found last, by bdf: a guess that {@link #row} checks. */
   readonly #seen = new Map<number, number>();
   readonly #calls: Record<string, (a: number, b: number, c: number, d: number) => number>;
 
   constructor(shape: KernelShape, arena?: Arena) {
-    this.#shape = { gsis: 48, ports: 256, pirqs: 256, fifo: false, ...shape };
-    const { devices, vectors, queues, gsis, ports, pirqs } = this.#shape;
+    this.shape = { gsis: 48, ports: 256, pirqs: 256, fifo: false, ...shape };
+    const { devices, vectors, queues, gsis, ports, pirqs } = this.shape;
     if (gsis < 16) throw new UsageError(`a kernel has at least 16 GSIs, not ${gsis}`);
     const a = arena ?? new Arena(KernelRecords.sizeBytes(shape));
     const irqShape = { gsis, messages: devices * vectors, ports, pirqs };
     this.#device = new Table(a, 'device', devices, DEVICE);
-    this.#vector = new Table(a, 'vector', devices * vectors, VECTOR);
+    this.vectorTable = new Table(a, 'vector', devices * vectors, VECTOR_FIELDS);
     this.#controller = new Table(a, 'controller', devices, CONTROLLER);
     this.#queue = new Table(a, 'queue', devices * queues, QUEUE);
-    this.#fifo = new Table(a, 'fifo', this.#shape.fifo ? FIFO_QUEUES : 0, FIFO);
-    this.#irqs = new IrqList(irqShape, a);
-    this.#handlers = a.int32(gsis + devices * vectors, 'kernel irq handlers');
+    this.#fifo = new Table(a, 'fifo', this.shape.fifo ? FIFO_QUEUES : 0, FIFO);
+    this.irqList = new IrqList(irqShape, a);
+    this.queueIrqs = a.int32(devices * queues, 'kernel queue irqs');
+    this.handlerRows = a.int32(gsis + devices * vectors, 'kernel irq handlers');
     this.#calls = this.#makeCalls();
   }
 
   /** Bytes of an arena for a kernel of this shape. */
   static sizeBytes({ devices, vectors, queues, gsis = 48, ports = 256, pirqs = 256, fifo }: KernelShape): number {
-    const words = DEVICE.length + CONTROLLER.length + vectors * VECTOR.length + queues * QUEUE.length;
+    const words = DEVICE.length + CONTROLLER.length + vectors * VECTOR_FIELDS.length + queues * (QUEUE.length + 1);
     const messages = devices * vectors;
     const shared = 4 * (gsis + messages) + (fifo ? FIFO.length * FIFO_QUEUES * 4 : 0);
     return devices * words * 4 + shared + IrqList.sizeBytes({ gsis, messages, ports, pirqs }) + 128;
@@ -150,7 +153,7 @@ export class KernelRecords {
   /** Functions that have been added, in that order. */
   bdfs(): number[] {
     const bdfs: number[] = [];
-    for (let row = 0; row < this.#shape.devices; row++) {
+    for (let row = 0; row < this.shape.devices; row++) {
       const bdf = this.#device.get(row, 'bdf');
       if (bdf) bdfs.push(bdf - 1);
     }
@@ -159,11 +162,11 @@ export class KernelRecords {
 
   /** Irq records in list order. */
   irqs(): IrqRecord[] {
-    return this.#irqs.numbers().map((irq) => this.irq(irq));
+    return this.irqList.numbers().map((irq) => this.irq(irq));
   }
 
   irq(irq: number): IrqRecord {
-    const { table } = this.#irqs;
+    const { table } = this.irqList;
     const device = table.get(irq, 'device');
     return {
       irq,
@@ -179,50 +182,52 @@ export class KernelRecords {
 
   /** The irq that events on `port` go to; −1: none. */
   irqOfPort(port: number): number {
-    return this.#irqs.fromPort(port);
+    return this.irqList.fromPort(port);
   }
 
   /** Queues whose handler runs on `irq`, in the order of running. */
   handlers(irq: number): { bdf: number; queue: number }[] {
     const found: { bdf: number; queue: number }[] = [];
     for (let k = 0, row: number; (row = this.#handlerRow(irq, k)) >= 0; k++)
-      found.push({ bdf: this.#bdfOfQueue(row), queue: row % this.#shape.queues });
+      found.push({ bdf: this.#bdfOfQueue(row), queue: row % this.shape.queues });
     return found;
   }
 
   device(bdf: number): Record<(typeof DEVICE)[number], number> {
-    return { ...this.#device.row(this.#row(bdf)), bdf };
+    return { ...this.#device.row(this.rowOf(bdf)), bdf };
   }
 
   /** A message descriptor: its irq (0: none), the cached mask or vector control, the cached message. */
-  vector(bdf: number, entry: number): Record<(typeof VECTOR)[number], number> {
-    return this.#vector.row(this.#vectorRow(bdf, entry));
+  vector(bdf: number, entry: number): Record<(typeof VECTOR_FIELDS)[number], number> {
+    return this.vectorTable.row(this.#vectorRow(bdf, entry));
   }
 
   controller(bdf: number): Record<(typeof CONTROLLER)[number], number> {
-    return this.#controller.row(this.#row(bdf));
+    return this.#controller.row(this.rowOf(bdf));
   }
 
-  queue(bdf: number, queue: number): Record<(typeof QUEUE)[number], number> {
-    return this.#queue.row(this.#queueRow(bdf, queue));
+  queue(bdf: number, queue: number): Record<(typeof QUEUE)[number] | 'irq', number> {
+    const row = this.#queueRow(bdf, queue);
+    return { irq: this.queueIrqs[row], ...this.#queue.row(row) };
   }
 
   #makeCalls(): Record<string, (a: number, b: number, c: number, d: number) => number> {
-    const irqs = this.#irqs;
+    const irqs = this.irqList;
     return {
-      ...this.#device.calls((bdf) => this.#row(bdf), 1),
-      ...this.#controller.calls((bdf) => this.#row(bdf), 1),
-      ...this.#vector.calls((bdf, entry) => this.#vectorRow(bdf, entry), 2),
+      ...this.#device.calls((bdf) => this.rowOf(bdf), 1),
+      ...this.#controller.calls((bdf) => this.rowOf(bdf), 1),
+      ...this.vectorTable.calls((bdf, entry) => this.#vectorRow(bdf, entry), 2),
       ...this.#queue.calls((bdf, queue) => this.#queueRow(bdf, queue), 2),
       ...irqs.table.calls((irq) => irq, 1),
       ...this.#fifo.calls((row) => row, 1),
+      'queue.irq': (bdf, queue) => this.queueIrqs[this.#queueRow(bdf, queue)],
       'queue.irq=': (bdf, queue, irq) => this.#moveHandler(this.#queueRow(bdf, queue), irq),
       /** (bdf): makes the function known; 0, or −ENOSPC. */
       'device.add': (bdf) => this.#addDevice(bdf),
       /** (bdf, entry): a descriptor as it is created, all zero. */
-      'vector.clear': (bdf, entry) => this.#vector.clear(this.#vectorRow(bdf, entry)),
+      'vector.clear': (bdf, entry) => this.vectorTable.clear(this.#vectorRow(bdf, entry)),
       /** (bdf, entry, pirq, type): a new irq for a message, or −ENOSPC. */
-      'irq.allocate': (bdf, entry, pirq, type) => irqs.allocate(this.#row(bdf), entry, pirq, type),
+      'irq.allocate': (bdf, entry, pirq, type) => irqs.allocate(this.rowOf(bdf), entry, pirq, type),
       /** (gsi, pirq, flags): the irq of a GSI, which is its number. */
       'irq.allocateGsi': (gsi, pirq, flags) => irqs.allocateGsi(gsi, pirq, flags),
       /** (irq): the function that owns it, or −1. */
@@ -243,7 +248,7 @@ export class KernelRecords {
       'handler.free': (bdf, queue) => this.#setHandler(bdf, queue, 0),
       /** (irq, k): function of the k-th handler on irq, or −1. */
       'handler.bdf': (irq, k) => this.#bdfOfQueue(this.#handlerRow(irq, k)),
-      'handler.queue': (irq, k) => this.#handlerRow(irq, k) % this.#shape.queues,
+      'handler.queue': (irq, k) => this.#handlerRow(irq, k) % this.shape.queues,
       /** (bdf, queue): a command is put into the next slot, whose number is the answer. */
       'queue.submit': (bdf, queue) => this.#submit(bdf, queue),
       /** (bdf, queue, status, result): the outstanding command is done. */
@@ -257,10 +262,11 @@ export class KernelRecords {
     };
   }
 
-  #row(bdf: number): number {
+  /** The row of a function in the tables. */
+  rowOf(bdf: number): number {
     const seen = this.#seen.get(bdf);
     if (seen !== undefined && this.#device.get(seen, 'bdf') === bdf + 1) return seen;
-    for (let row = 0; row < this.#shape.devices; row++) {
+    for (let row = 0; row < this.shape.devices; row++) {
       if (this.#device.get(row, 'bdf') !== bdf + 1) continue;
       this.#seen.set(bdf, row);
       return row;
@@ -269,19 +275,19 @@ export class KernelRecords {
   }
 
   #vectorRow(bdf: number, entry: number): number {
-    if (entry >= this.#shape.vectors)
-      throw new UsageError(`the guest's kernel was made for ${this.#shape.vectors} vectors a function, entry ${entry}`);
-    return this.#row(bdf) * this.#shape.vectors + entry;
+    if (entry >= this.shape.vectors)
+      throw new UsageError(`the guest's kernel was made for ${this.shape.vectors} vectors a function, entry ${entry}`);
+    return this.rowOf(bdf) * this.shape.vectors + entry;
   }
 
   #queueRow(bdf: number, queue: number): number {
-    if (queue >= this.#shape.queues)
-      throw new UsageError(`the guest's kernel was made for ${this.#shape.queues} queues a controller, queue ${queue}`);
-    return this.#row(bdf) * this.#shape.queues + queue;
+    if (queue >= this.shape.queues)
+      throw new UsageError(`the guest's kernel was made for ${this.shape.queues} queues a controller, queue ${queue}`);
+    return this.rowOf(bdf) * this.shape.queues + queue;
   }
 
   #addDevice(bdf: number): number {
-    for (let row = 0; row < this.#shape.devices; row++) {
+    for (let row = 0; row < this.shape.devices; row++) {
       const known = this.#device.get(row, 'bdf');
       if (known === bdf + 1) return 0;
       if (known) continue;
@@ -294,7 +300,7 @@ export class KernelRecords {
   /** Puts a queue's handler on `irq` (0: on none); answers how many are on the irq that gained or lost it. */
   #setHandler(bdf: number, queue: number, irq: number): number {
     const row = this.#queueRow(bdf, queue);
-    const changed = irq || this.#queue.get(row, 'irq');
+    const changed = irq || this.queueIrqs[row];
     this.#moveHandler(row, irq);
     let count = 0;
     for (let at = this.#nextHandler(changed, -1); at >= 0; at = this.#nextHandler(changed, at)) count++;
@@ -303,10 +309,10 @@ export class KernelRecords {
 
   /** Takes a queue row out of the handlers of its irq and puts it among those of another, in the order of rows. */
   #moveHandler(row: number, irq: number): 0 {
-    const old = this.#queue.get(row, 'irq');
+    const old = this.queueIrqs[row];
     if (old === irq) return 0;
     if (old > 0) this.#linkFrom(old, row, this.#queue.get(row, 'next'));
-    this.#queue.set(row, 'irq', irq);
+    this.queueIrqs[row] = irq;
     this.#queue.set(row, 'next', irq > 0 ? this.#linkFrom(irq, row, row + 1) : 0);
     return 0;
   }
@@ -314,13 +320,13 @@ export class KernelRecords {
   /** Lets what leads to the first row of an irq's handlers from `row` on lead to `link` instead; where it led. */
   #linkFrom(irq: number, row: number, link: number): number {
     let before = -1;
-    let next = this.#handlers[irq] ?? 0;
+    let next = this.handlerRows[irq] ?? 0;
     while (next !== 0 && next - 1 < row) {
       before = next - 1;
       next = this.#queue.get(before, 'next');
     }
     if (before >= 0) this.#queue.set(before, 'next', link);
-    else if (irq < this.#handlers.length) this.#handlers[irq] = link;
+    else if (irq < this.handlerRows.length) this.handlerRows[irq] = link;
     return next;
   }
 
@@ -333,22 +339,22 @@ export class KernelRecords {
 
   /** The row after `row` (−1: the first) with its handler on `irq`, or −1. A message is handled by queues of its owner only. */
   #nextHandler(irq: number, row: number): number {
-    if (irq <= 0 || irq >= this.#handlers.length) return -1;
-    const { queues } = this.#shape;
-    const owner = this.#irqs.table.get(irq, 'device');
+    if (irq <= 0 || irq >= this.handlerRows.length) return -1;
+    const { queues } = this.shape;
+    const owner = this.irqList.table.get(irq, 'device');
     const first = owner ? (owner - 1) * queues : 0;
     const end = owner ? first + queues : this.#queue.rows;
-    let at = (row < 0 ? this.#handlers[irq] : this.#queue.get(row, 'next')) - 1;
+    let at = (row < 0 ? this.handlerRows[irq] : this.#queue.get(row, 'next')) - 1;
     while (at >= 0 && at < first) at = this.#queue.get(at, 'next') - 1;
     return at < end ? at : -1;
   }
 
   #bdfOfQueue(row: number): number {
-    return row < 0 ? -1 : this.#device.get(Math.trunc(row / this.#shape.queues), 'bdf') - 1;
+    return row < 0 ? -1 : this.#device.get(Math.trunc(row / this.shape.queues), 'bdf') - 1;
   }
 
   #bdfOfIrq(irq: number): number {
-    const owner = this.#irqs.table.get(irq, 'device');
+    const owner = this.irqList.table.get(irq, 'device');
     return owner ? this.#device.get(owner - 1, 'bdf') - 1 : -1;
   }
 
@@ -369,11 +375,11 @@ export class KernelRecords {
   }
 
   #resetController(bdf: number): number {
-    const row = this.#row(bdf);
+    const row = this.rowOf(bdf);
     this.#controller.clear(row);
-    for (let q = 0; q < this.#shape.queues; q++) {
-      this.#moveHandler(row * this.#shape.queues + q, 0);
-      this.#queue.clear(row * this.#shape.queues + q);
+    for (let q = 0; q < this.shape.queues; q++) {
+      this.#moveHandler(row * this.shape.queues + q, 0);
+      this.#queue.clear(row * this.shape.queues + q);
     }
     return 0;
   }

@@ -1,5 +1,6 @@
 export { type Answer, Caller } from './caller.ts';
 export {
+  ABSENT,
   Domain,
   type DomainConfig,
   type DomainKind,
@@ -12,6 +13,7 @@ export {
 export { isMasked2l, isPending2l } from './event-2l.ts';
 export { HostFault } from './fault.ts';
 export type { GuestMemory } from './guest-memory.ts';
+export type { Host } from './host.ts';
 export type { HostBus } from './host-bus.ts';
 export { type HypercallOptions, type HypercallResult, Hypervisor, type HypervisorOptions } from './hypervisor.ts';
 export {
@@ -27,8 +29,10 @@ export {
   viewPirqs,
   viewPorts,
 } from './inspect.ts';
+export { IRQ_ACTION, IRQ_UNUSED, NO_MSI } from './irq-table.ts';
 export { LIFTED_LIMITS, LIMIT_SOURCES, OLD_LIMITS, RELEASE_LIMITS, type XenLimits } from './limits.ts';
 export type { Fault } from './ops/argument.ts';
+export { ECS } from './port-table.ts';
 export { getXenProfile, SWITCH_SOURCES, type XenProfile, xenProfileNames } from './profile.ts';
 export { domainPirqs, type HostSize, hostIrqs } from './sizes.ts';
 export type { HypervisorEvent, TraceSink } from './trace.ts';

@@ -4,7 +4,7 @@ export { PassthroughDevice, type PassthroughOptions } from './device.ts';
 export type { HostFunction, HostRegion } from './host.ts';
 export type { Group, Layout, MsiLayout, MsixLayout, Register } from './layout.ts';
 export { PassthroughMsi } from './msi.ts';
-export { PassthroughMsix } from './msix.ts';
+export { type MsixTables, PassthroughMsix } from './msix.ts';
 export {
   DEVICE_MODELS,
   type DeviceModelProfile,

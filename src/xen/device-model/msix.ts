@@ -9,9 +9,16 @@ const MASK_BIT = 1;
 const ENTRY_BYTES = 16;
 const PAGE_BYTES = 0x1000;
 
-/** Words of a vector table entry. */
-const LATCH = { addressLo: 0, addressHi: 1, data: 2, vectorControl: 3 } as const;
+/** The word of a vector table entry after its message. */
+const VECTOR_CONTROL = 3;
 const FLAG = { enabled: 0, functionMask: 1 } as const;
+
+/** Words of all entries: messages as the guest reads them and as last used for a binding (three each), and pirqs. */
+export interface MsixTables {
+  readonly latched: Int32Array;
+  readonly bound: Int32Array;
+  readonly pirqs: Int32Array;
+}
 
 /** The MSI-X capability of a pass-through device and the vector table that the guest sees instead of the device's. */
 export class PassthroughMsix {
@@ -20,8 +27,9 @@ export class PassthroughMsix {
   /** Bytes of the BAR, from the table on, that reach the device model instead of the device. */
   readonly trappedBytes: number;
   readonly #context: Context;
-  /** 4 words an entry: the table as the guest reads it. */
+  /** The table as the guest reads it: three words of message an entry, and its vector control. */
   readonly #latch: Int32Array;
+  readonly #control: Int32Array;
   /** 3 words an entry: address and data as last used for a binding. Without latching, the table itself is used. */
   readonly #message: Int32Array;
   readonly #pirq: Int32Array;
@@ -36,7 +44,8 @@ export class PassthroughMsix {
     this.entryCount = n;
     this.trappedBytes = Math.ceil((n * ENTRY_BYTES) / PAGE_BYTES) * PAGE_BYTES;
     this.#context = context;
-    this.#latch = arena.int32(4 * n, `${label} msix table`);
+    this.#latch = arena.int32(3 * n, `${label} msix table`);
+    this.#control = arena.int32(n, `${label} msix vector control`);
     this.#message = arena.int32(3 * n, `${label} msix messages`);
     this.#pirq = arena.int32(n, `${label} msix pirqs`).fill(NO_PIRQ);
     this.#updated = arena.bytes(n, `${label} msix updated`);
@@ -67,7 +76,7 @@ export class PassthroughMsix {
   }
   /** The message as the guest reads it back. */
   entryMessage(entry: number): MsiMessage {
-    return messageAt(this.#latch, 4 * entry);
+    return messageAt(this.#latch, 3 * entry);
   }
   /** The message that the next unbind will name: what was bound, or with an immediate table what is in it. */
   boundMessage(entry: number): MsiMessage {
@@ -75,7 +84,12 @@ export class PassthroughMsix {
   }
   /** Mask bit as the guest last wrote it; the hypervisor may keep that of the device different. */
   entryMasked(entry: number): boolean {
-    return (this.#latch[4 * entry + LATCH.vectorControl] & MASK_BIT) !== 0;
+    return (this.#control[entry] & MASK_BIT) !== 0;
+  }
+
+  /** All that is held for the entries, unchecked. */
+  get tables(): MsixTables {
+    return { latched: this.#latch, bound: this.#message, pirqs: this.#pirq };
   }
 
   /** A write that passes `value` to the device's control word. xen_pt_config_init.c: xen_pt_msixctrl_reg_write */
@@ -101,8 +115,10 @@ export class PassthroughMsix {
   /** 32 bits of the table, or beyond it (the pending bits may be there) of the device. xen_pt_msi.c: pci_msix_read */
   readTable(offset: number): number {
     if (offset & 3) return 0;
-    if (offset < this.entryCount * ENTRY_BYTES) return this.#latch[offset >> 2] >>> 0;
-    return this.#readHostTable(offset);
+    const entry = Math.floor(offset / ENTRY_BYTES);
+    if (entry >= this.entryCount) return this.#readHostTable(offset);
+    const word = (offset >> 2) & 3;
+    return (word === VECTOR_CONTROL ? this.#control[entry] : this.#latch[3 * entry + word]) >>> 0;
   }
 
   /** 32 bits; misaligned writes and those beyond the table vanish. xen_pt_msi.c: pci_msix_write */
@@ -111,8 +127,8 @@ export class PassthroughMsix {
     if (offset & 3 || entry >= this.entryCount) return;
     const { switches } = this.#context;
     const word = (offset >> 2) & 3;
-    const at = 4 * entry + word;
-    if (word !== LATCH.vectorControl) {
+    if (word !== VECTOR_CONTROL) {
+      const at = 3 * entry + word;
       const isSame = this.#latch[at] === (value | 0);
       if (isSame && (switches.shadowCompare === 'value' || this.#pirq[entry] !== NO_PIRQ)) return;
       if (switches.refuseWriteWhileUnmasked && this.enabled && !(this.#hostVectorControl(entry) & MASK_BIT)) return;
@@ -123,7 +139,7 @@ export class PassthroughMsix {
     const unmasks = this.enabled && !(value & MASK_BIT);
     // With latching the binding comes first, and what counts as masked is the device's own bit.
     if (switches.latchTable && unmasks && this.entryUpdated(entry)) this.#update(entry, this.#hostVectorControl(entry));
-    this.#latch[at] = value;
+    this.#control[entry] = value;
     if (!switches.latchTable && unmasks) this.#update(entry, value);
   }
 
@@ -142,8 +158,7 @@ export class PassthroughMsix {
   }
 
   #updateAll(): void {
-    for (let entry = 0; entry < this.entryCount; entry++)
-      this.#update(entry, this.#latch[4 * entry + LATCH.vectorControl]);
+    for (let entry = 0; entry < this.entryCount; entry++) this.#update(entry, this.#control[entry]);
   }
 
   /** Maps (if it has no pirq) and binds a changed entry. xen_pt_msi.c: xen_pt_msix_update_one */
@@ -152,7 +167,7 @@ export class PassthroughMsix {
     const held = this.#pirq[entry];
     const isMasked = (vectorControl & MASK_BIT) !== 0;
     if (held === NO_PIRQ || this.functionMask || isMasked)
-      for (let word = 0; word < 3; word++) this.#message[3 * entry + word] = this.#latch[4 * entry + word];
+      for (let word = 0; word < 3; word++) this.#message[3 * entry + word] = this.#latch[3 * entry + word];
     const message = this.boundMessage(entry);
     const context = this.#context;
     const { tableBase } = this.layout;
@@ -165,7 +180,7 @@ export class PassthroughMsix {
   }
 
   #hostVectorControl(entry: number): number {
-    return this.#readHostTable(entry * ENTRY_BYTES + 4 * LATCH.vectorControl);
+    return this.#readHostTable(entry * ENTRY_BYTES + 4 * VECTOR_CONTROL);
   }
 
   /** Deviation: a table in a BAR that the host has not placed reads as 0; QEMU fails to attach such a function. */
