@@ -76,7 +76,7 @@ export function register(program: Command): void {
     .option('--sequential', 'one controller after another: a single interleaving')
     .option('--max-states <n>', 'give up beyond so many states', wholeNumber('--max-states', 1, 2 ** 31), 2_000_000)
     .option('--shard <i/n>', 'follow one of n parts of the interleavings, numbered from 0', shardOf)
-    .option('--every-order', 'group and fine steps: count orders that differ in nothing, too; --shard needs it there')
+    .option('--every-order', 'fine steps: count orders that differ in nothing, too; --shard needs it there')
     .option('--schedule <string>', 'replay this schedule and tell what happens')
     .option('--trace <file>', 'with a schedule, or else for the worst outcome: Chrome trace JSON for Perfetto')
     .addOption(new Option('--json', 'print JSON'))

@@ -113,10 +113,7 @@ export class Arena {
    * part of the state, which is how what {@link excludeFromIdentity} leaves out can be put in another form.
    */
   fingerprint(into: Int32Array, extra?: Int32Array): void {
-    into[0] = 0x243f6a88;
-    into[1] = 0x85a308d3 | 0;
-    into[2] = 0x13198a2e;
-    into[3] = 0x03707344;
+    beginMix(into);
     for (const [from, to] of this.#identity ?? [[0, this.#used / 4]]) mixWords(into, this.#words, from, to);
     if (extra) mixWords(into, extra, 0, extra.length);
     finishMix(into);
@@ -164,6 +161,20 @@ export class Arena {
 /** To a multiple of 8. An arena may be larger than 2 GiB, so that byte counts are no int32. */
 function roundUp(bytes: number): number {
   return Math.ceil(bytes / 8) * 8;
+}
+
+/** A fingerprint of 128 bits of the first `count` words, in the four words of `into`. */
+export function fingerprintWords(into: Int32Array, words: Int32Array, count = words.length): void {
+  beginMix(into);
+  mixWords(into, words, 0, count);
+  finishMix(into);
+}
+
+function beginMix(into: Int32Array): void {
+  into[0] = 0x243f6a88;
+  into[1] = 0x85a308d3 | 0;
+  into[2] = 0x13198a2e;
+  into[3] = 0x03707344;
 }
 
 /**

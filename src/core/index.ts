@@ -1,4 +1,4 @@
-export { Arena } from './arena.ts';
+export { Arena, fingerprintWords } from './arena.ts';
 export { fromHex, hex, ones, readLe, storeHex, toHex, type Width, writeLe } from './bits.ts';
 export { UsageError } from './errors.ts';
 export { Footprint } from './footprint.ts';

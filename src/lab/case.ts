@@ -107,14 +107,14 @@ export function prepareCase(config: CaseConfig): PreparedCase {
 
 /**
  * Answers the question over every interleaving, or for `sequential` over the one.
- * @throws UsageError for a shard of group or fine steps that are merged
+ * @throws UsageError for a shard of fine steps that are merged
  */
 export function exploreCase(
   prepared: PreparedCase,
   options: Pick<ExploreOptions, 'maxStates' | 'shard' | 'statesToSplit' | 'isPlain' | 'isMerging' | 'onProgress'> = {},
 ): Exploration {
   const { config, machine, stepper, prefix } = prepared;
-  if (options.shard && config.steps !== 'coarse' && options.isMerging !== false) throw new UsageError(UNSHARDABLE);
+  if (options.shard && config.steps === 'fine' && options.isMerging !== false) throw new UsageError(UNSHARDABLE);
   const start = machine.arena.snapshot();
   const fixed = config.sequential ? sequentialChoices(prepared) : prefix;
   const { loadedBefore } = CASE_WORKLOADS[config.workload];

@@ -1,6 +1,6 @@
-import type { Arena } from '../core/index.ts';
+import { type Arena, fingerprintWords } from '../core/index.ts';
 import { BLOCK_WORDS } from './block-pool.ts';
-import { RowSet } from './row-set.ts';
+import { PRINT, RowSet } from './row-set.ts';
 
 /**
  * Where the words that ever change stand in a row of a state: in blocks of up to 16, one a column, each of one run of the
@@ -60,9 +60,17 @@ export class Columns {
 
   /** Columns of the runs that `isChosen` says. */
   ofRuns(isChosen: (run: number) => boolean): Int32Array {
+    return this.#pick((column) => isChosen(this.#runOfColumn[column]));
+  }
+
+  /** Columns of the words that `isChosen` says, which is the same for all words of a run. */
+  where(isChosen: (word: number) => boolean): Int32Array {
+    return this.#pick((column) => isChosen(this.words[column][0]));
+  }
+
+  #pick(isChosen: (column: number) => boolean): Int32Array {
     const chosen: number[] = [];
-    for (let column = this.#first; column < this.count; column++)
-      if (isChosen(this.#runOfColumn[column])) chosen.push(column);
+    for (let column = this.#first; column < this.count; column++) if (isChosen(column)) chosen.push(column);
     return Int32Array.from(chosen);
   }
 
@@ -83,18 +91,36 @@ export class Columns {
 /** No value: computing it was given up. */
 const UNKNOWN = -1;
 
-/** A function of some columns, with values ≥ 0, known by example. It may look at some runs of the arena only; which, it shows. */
+/**
+ * A function of some columns and one number more, with values ≥ 0, known by example. It may look at some runs of the arena
+ * only; which, it shows. What it was computed for is told apart by 128-bit fingerprints.
+ */
 export class Projection {
   readonly #columns: Columns;
   readonly #runs = new Set<number>();
+  readonly #isGiven: ((word: number) => boolean) | undefined;
+  readonly #nameless: { isName: (word: number) => boolean; column: number } | undefined;
   #chosen: Int32Array = new Int32Array(0);
-  #all = new Int32Array(0);
-  #known = new RowSet(1);
+  /** Columns by which it is known. */
+  #asked: Int32Array = new Int32Array(0);
+  #scratch = new Int32Array(1);
+  readonly #known = new RowSet(4);
+  readonly #print = new Int32Array(4);
   #values: number[] = [];
   #countAtChoice = 0;
 
-  constructor(columns: Columns) {
+  /**
+   * @param isGiven the words on which it depends, if that is known
+   * @param nameless a column that tells words without names: the function is the same if that is
+   */
+  constructor(
+    columns: Columns,
+    isGiven?: (word: number) => boolean,
+    nameless?: { isName: (word: number) => boolean; column: number },
+  ) {
     this.#columns = columns;
+    this.#isGiven = isGiven;
+    this.#nameless = nameless;
   }
 
   /** True if it may depend on this column. */
@@ -112,13 +138,22 @@ export class Projection {
     return true;
   }
 
-  /** The value for a row, from `compute` if it is not known. */
-  value(rows: Int32Array, at: number, compute: () => number): number {
+  forget(): void {
+    this.#countAtChoice = 0;
+  }
+
+  /** The value for a row and a number, from `compute` if it is not known. */
+  value(rows: Int32Array, at: number, number: number, compute: () => number): number {
     this.#choose();
+    const chosen = this.#asked;
+    const scratch = this.#scratch;
+    for (let i = 0; i < chosen.length; i++) scratch[i] = rows[at + chosen[i]];
+    scratch[chosen.length] = number;
+    fingerprintWords(this.#print, scratch);
     const start = this.#known.open();
-    for (let i = 0; i < this.#chosen.length; i++) this.#known.rows[start + i] = rows[at + this.#chosen[i]];
+    for (let i = 0; i < 4; i++) this.#known.rows[start + i] = this.#print[i];
     const before = this.#known.count;
-    const index = this.#known.close(this.#all);
+    const index = this.#known.close(PRINT);
     if (index < before && this.#values[index] !== UNKNOWN) return this.#values[index];
     this.#values[index] = UNKNOWN;
     const value = compute();
@@ -129,9 +164,16 @@ export class Projection {
   #choose(): void {
     if (this.#countAtChoice === this.#columns.count) return;
     this.#countAtChoice = this.#columns.count;
-    this.#chosen = this.#columns.ofRuns((run) => this.#runs.has(run));
-    this.#all = Int32Array.from(this.#chosen, (_, i) => i);
-    this.#known = new RowSet(Math.max(1, this.#chosen.length));
+    const isGiven = this.#isGiven;
+    this.#chosen = isGiven ? this.#columns.where(isGiven) : this.#columns.ofRuns((run) => this.#runs.has(run));
+    this.#asked = this.#nameless ? this.#withoutNames(this.#nameless) : this.#chosen;
+    this.#scratch = new Int32Array(this.#asked.length + 1);
+    this.#known.clear();
     this.#values = [];
+  }
+
+  #withoutNames({ isName, column }: { isName: (word: number) => boolean; column: number }): Int32Array {
+    const plain = this.#chosen.filter((chosen) => !isName(this.#columns.words[chosen][0]));
+    return plain.length === this.#chosen.length ? plain : Int32Array.of(...plain, column);
   }
 }

@@ -28,8 +28,8 @@ export interface ExploreOptions {
    */
   isPlain?: boolean;
   /**
-   * Group and fine steps that nobody can tell from having been made at once with the one before are no choice points.
-   * By default so; without, every order of steps is counted. Nothing is merged where {@link isPlain}.
+   * Fine steps that nobody can tell from having been made at once with the one before are no choice points. By default so;
+   * without, every order of steps is counted. Nothing is merged where {@link isPlain}.
    */
   isMerging?: boolean;
   /**
@@ -48,7 +48,7 @@ export interface ExploreOptions {
 
 /** Why a part cannot be explored alone. */
 export const UNSHARDABLE =
-  'which group and fine steps are no choice points follows from all interleavings, so shards need --every-order';
+  'which fine steps are no choice points follows from all interleavings, so shards of them need --every-order';
 
 export interface Exploration {
   /** Every interleaving was followed; if false a bound stopped it, and unfinished interleavings are not counted. */
@@ -81,12 +81,14 @@ export interface Exploration {
  */
 export function explore(world: World, stepper: Stepper, options: ExploreOptions = {}): Exploration {
   const { isPlain = stepper.grain === 'coarse', isMerging } = options;
-  if (isPlain || !isWatchable(world)) return walk(new PlainSpace(world, stepper), options);
   const before = world.arena.snapshot();
-  const space = new LearnedSpace(world, stepper, isMerging);
+  const space =
+    isPlain || !isWatchable(world)
+      ? new PlainSpace(world, stepper)
+      : new LearnedSpace(world, stepper, { isMerging, isPart: options.shard !== undefined });
   for (;;)
     try {
-      return walk(space, options);
+      return walk(space as StateSpace<unknown>, options);
     } catch (error) {
       if (!(error instanceof BeginAnew)) throw error;
       world.arena.restore(before);

@@ -5,7 +5,9 @@ import { Columns, Projection } from './columns.ts';
 import { DecisionTrees } from './decision-trees.ts';
 import { doubled } from './int-tables.ts';
 import { Locality, type StepWords } from './locality.ts';
+import { NamelessStates } from './nameless-states.ts';
 import { RowSet } from './row-set.ts';
+import { type Section, Sections } from './sections.ts';
 import { BeginAnew, NameBits, type StateSpace } from './state-space.ts';
 import type { StepRun } from './step-run.ts';
 import { StepRunner } from './step-runner.ts';
@@ -13,7 +15,7 @@ import type { Stepper, TaskPosition } from './stepper.ts';
 import { outcomeOf, type WatchableWorld } from './world.ts';
 
 /** Schedules that are run at random before exploring, so that most of what there is to learn is known. */
-const REHEARSALS = { coarse: 2, group: 2, fine: 16 };
+const REHEARSALS = { coarse: 2, group: 2, fine: 8 };
 /** Columns kept for words that turn out to change only while exploring. */
 const SPARE_COLUMNS = 8;
 /** How long exploring goes on when it is known that it will begin anew. */
@@ -29,6 +31,7 @@ interface Stand {
   /** Tree of the steps from here. */
   root: number;
   isDone: boolean;
+  section: Section;
 }
 
 /** Where a task stands, and how it has come there as far as that matters. */
@@ -36,6 +39,8 @@ interface Place {
   stand: Stand;
   /** Accesses of the step that led here that were no choice points, see {@link Locality}. */
   tail: number;
+  /** Number of the set of names that the task may have in hand, or whose records the tail has touched. */
+  pins: number;
 }
 
 /** What a step does to the words that it does not leave alone. */
@@ -48,6 +53,7 @@ interface StepEffect {
   steps: number;
   accesses: number;
   merged: number;
+  /** The state without names may be another, or is another to a task that will give up no more names. */
   changesIdentity: boolean;
   changesInvariants: boolean;
   /** Where some accesses are no choice points: the step's number, and its words. */
@@ -86,15 +92,15 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
   readonly #places: Place[] = [];
   readonly #placeOf = new Map<string, number>();
   readonly #stands = new Map<string, Stand>();
+  readonly #sections: Sections;
   #trees = new DecisionTrees();
   #effects: StepEffect[] = [];
 
-  /** A state in full, and the row that it is of. */
+  /** The world's state, and the row that it is of. */
   readonly #words: Int32Array;
   #loaded = new Int32Array(0);
-  readonly #identity: Projection;
+  readonly #nameless: NamelessStates | undefined;
   readonly #stateBroken: Projection;
-  readonly #identityOf = new Map<string, number>();
   readonly #runner: StepRunner;
   #looks = 0;
   #stride = 0;
@@ -102,24 +108,29 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
   /** Steps made when an assumption was found wrong; 0: none was. */
   #doubtedAt = 0;
 
-  /** @param isMerging steps that are no choice points are made at once with the one before, unless they are coarse */
-  constructor(world: WatchableWorld, stepper: Stepper, isMerging = true) {
+  /**
+   * @param isMerging fine steps that are no choice points are made at once with the one before
+   * @param isPart not all interleavings are followed: what shows only in others is not supposed
+   */
+  constructor(world: WatchableWorld, stepper: Stepper, { isMerging = true, isPart = false } = {}) {
     this.#world = world;
+    this.#sections = new Sections(world.names?.free, isPart);
     this.#stepper = stepper;
     this.tasks = stepper.tries.length;
     this.invariants = this.#bits.names;
     this.#initial = world.arena.words.slice();
-    this.#words = this.#initial.slice();
+    this.#words = world.arena.words;
     this.#columns = new Columns(world.arena, this.tasks + 1);
-    this.#identity = new Projection(this.#columns);
-    this.#stateBroken = new Projection(this.#columns);
+    const isName = (word: number) => !world.arena.isIdentity(word);
+    if (world.names) this.#nameless = new NamelessStates(world.names, this.#columns, isName, this.tasks);
+    this.#stateBroken = new Projection(this.#columns, undefined, { isName, column: this.tasks });
     this.#book = new AccessBook(
       world,
       this.#bits,
       (word) => this.#columns.add(word),
       (words) => this.#doubt(this.#columns.addRead(words)),
     );
-    this.#locality = isMerging && stepper.grain !== 'coarse' ? new Locality(this.tasks) : undefined;
+    this.#locality = isMerging && stepper.grain === 'fine' ? new Locality(this.tasks) : undefined;
     this.#runner = new StepRunner(stepper, this.#book, this.#locality, this.#words);
     this.#rehearse();
   }
@@ -185,7 +196,9 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     rows[at + task] = effect.next;
     const { columns, writes } = effect;
     for (let i = 0; i < columns.length; i++) rows[at + columns[i]] = this.#pool.write(writes[i], rows[at + columns[i]]);
-    if (effect.changesIdentity) rows[at + this.tasks] = this.#identityOfRow(rows, at);
+    const { pins } = this.#places[source[base + task]];
+    if (effect.changesIdentity || pins !== this.#places[effect.next].pins)
+      rows[at + this.tasks] = this.#identityOfRow(rows, at);
     const known = to.set.count;
     const target = to.set.close(this.#columns.key);
     if (target === known) {
@@ -202,8 +215,10 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
   outcome({ set }: LearnedLayer, state: number): string {
     this.#load(set.rows, state * set.stride);
     if (this.#looks++ < WATCHED_LOOKS) this.#book.watch(this.#words, (world) => world.verdict());
-    this.#world.arena.words.set(this.#words);
-    return outcomeOf(this.#world.verdict());
+    const before = this.#words.slice();
+    const outcome = outcomeOf(this.#world.verdict());
+    this.#words.set(before);
+    return outcome;
   }
 
   /** Runs some schedules at random, access by access if the grain is fine, so that little is left to be surprised by. */
@@ -262,19 +277,19 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
   }
 
   #identityOfRow(rows: Int32Array, at: number): number {
-    if (!this.#world.identity) return 0;
-    return this.#identity.value(rows, at, () => {
-      const words = this.#look(this.#identity, rows, at, (world) => world.identity!());
-      const key = words.join();
-      const known = this.#identityOf.get(key);
-      if (known !== undefined) return known;
-      this.#identityOf.set(key, this.#identityOf.size);
-      return this.#identityOf.size - 1;
-    });
+    if (!this.#nameless) return 0;
+    let settled = 0;
+    let pins = 0;
+    for (let task = 0; task < this.tasks; task++) {
+      const { stand, pins: own } = this.#places[rows[at + task]];
+      if (!stand.section.givesUp) settled |= 1 << task;
+      if (own !== 0) pins = this.#nameless.pins.union(pins, own);
+    }
+    return this.#nameless.value(rows, at, settled, pins, () => this.#load(rows, at));
   }
 
   #brokenIn(rows: Int32Array, at: number): number {
-    return this.#stateBroken.value(rows, at, () =>
+    return this.#stateBroken.value(rows, at, 0, () =>
       this.#bits.of(this.#look(this.#stateBroken, rows, at, (world) => world.presentlyBroken())),
     );
   }
@@ -282,10 +297,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
   /** Asks the world about a state; the first times it is watched, so as to know what the answer depends on. */
   #look<R>(projection: Projection, rows: Int32Array, at: number, ask: (world: WatchableWorld) => R): R {
     this.#load(rows, at);
-    if (this.#looks++ >= WATCHED_LOOKS) {
-      this.#world.arena.words.set(this.#words);
-      return ask(this.#world);
-    }
+    if (this.#looks++ >= WATCHED_LOOKS) return ask(this.#world);
     const { answer, reads } = this.#book.watch(this.#words, ask);
     if (projection.learn(reads)) this.#beginAnew();
     return answer;
@@ -294,6 +306,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
   /** What was put together so far no longer holds. */
   #beginAnew(): never {
     this.#forgetSteps();
+    this.#nameless?.forget();
     this.#steps = 0;
     this.#doubtedAt = 0;
     throw new BeginAnew();
@@ -328,9 +341,15 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
       let stand = this.#stands.get(stem);
       if (!stand) {
         const isDone = this.#stepper.isDone(task, position);
-        this.#stands.set(stem, (stand = { task, position, root: this.#trees.plant(), isDone }));
+        stand = { task, position, root: this.#trees.plant(), isDone, section: this.#sections.of(position.node) };
+        this.#stands.set(stem, stand);
       }
-      place = this.#places.push({ stand, tail }) - 1;
+      place =
+        this.#places.push({
+          stand,
+          tail,
+          pins: this.#nameless?.pinsOf(position.node, this.#locality?.wordsOf(tail)) ?? 0,
+        }) - 1;
       this.#placeOf.set(key, place);
     }
     return place;
@@ -349,7 +368,8 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
         if (epoch === this.#book.epoch) {
           const after = this.#stepper.after(task, from.position, node);
           const next = this.#place(task, after, this.#locality?.tail(tail));
-          return this.#keep(from, rows, at, this.#effectOf(run, next, steps));
+          this.#doubt(this.#sections.follow(from.section, this.#places[next].stand.section, run));
+          return this.#keep(from, rows, at, this.#effectOf(run, from, next, steps));
         }
       } finally {
         run.undo();
@@ -366,7 +386,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     return effect;
   }
 
-  #effectOf(run: StepRun, next: number, steps: number): StepEffect {
+  #effectOf(run: StepRun, from: Stand, next: number, steps: number): StepEffect {
     const byColumn = new Map<number, BlockWrite>();
     for (const { word, value } of run.outcome()) {
       const place = this.#columns.placeOf(word);
@@ -385,7 +405,9 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
       steps,
       accesses: run.accesses,
       merged: steps - 1,
-      changesIdentity: columns.some((column) => this.#identity.dependsOn(column)),
+      changesIdentity:
+        from.section.givesUp !== this.#places[next].stand.section.givesUp ||
+        columns.some((column) => this.#nameless?.dependsOn(column)),
       changesInvariants: columns.some((column) => this.#stateBroken.dependsOn(column)),
       id: this.#effects.length,
       words: this.#locality && { reads: [...run.conditions], writes: run.outcome().map(({ word }) => word) },

@@ -113,6 +113,12 @@ export class Locality {
     return number;
   }
 
+  /** The words that a tail reads and writes. */
+  wordsOf(tail: number): Set<number> {
+    const { readers, writers } = this.#tails[tail];
+    return new Set([...readers.keys(), ...writers.keys()]);
+  }
+
   /** Forgets which steps have met which tails: steps get new numbers. */
   forget(): void {
     this.#checked = new PairMap();

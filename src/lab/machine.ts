@@ -15,7 +15,7 @@ import {
   WAIT,
 } from '../guest/index.ts';
 import type { MessageSink } from '../pci/index.ts';
-import { type Hypervisor, isMasked2l, isPending2l } from '../xen/index.ts';
+import type { Hypervisor } from '../xen/index.ts';
 import { FunctionBus } from './function-bus.ts';
 import { GuestRam } from './guest-ram.ts';
 import { checkInvariants } from './invariants.ts';
@@ -30,7 +30,9 @@ import {
   type Slot,
   startHypervisor,
 } from './machine-setup.ts';
+import { isOfNames } from './name-places.ts';
 import { Narrator } from './narrator.ts';
+import { StateNames } from './state-names.ts';
 import type { Trace } from './trace.ts';
 import { Watch } from './watch.ts';
 import type { ControllerState, World } from './world.ts';
@@ -40,13 +42,6 @@ export { GUEST_DOMAIN, HOST_DOMAIN, type MachineOptions, type Slot } from './mac
 /** An upper bound of a machine's state. */
 const ARENA_BYTES = 1 << 26;
 const SHARED_INFO_ADDRESS = 0xfeff_f000;
-/**
- * State in which two machines may differ and yet behave alike. Names: which host vector an irq has (with the messages in
- * the devices, and where the search goes on) and which port a pirq has. What other state determines: the irqs' records,
- * the ports' peers and the bitmaps of what is free. {@link Machine.identity} tells what is left of them.
- */
-const NAMES =
-  /^xen\.(irq\.(vector|unused)|vectors|vector(Cursor|Room.*)|msi\.message\w+|dom\d+\.(port\.\w+|evtchn|sharedInfo|free|recordless))$|\.msix\.(table|route)$|^kernel (irqs|irq list|irq by port)$/;
 /**
  * A host with Xen, NVMe drives passed through to one HVM guest by qemu-xen, and the guest's kernel records. Guest tasks
  * run in front of it; everything that follows from an access happens before the access completes.
@@ -59,6 +54,7 @@ export class Machine implements World {
   readonly ram: GuestRam;
   readonly slots: Slot[];
   readonly guest: Guest;
+  readonly names: StateNames;
   readonly #narrator: Narrator;
   readonly #watch: Watch;
   readonly #bus = new FunctionBus();
@@ -88,7 +84,7 @@ export class Machine implements World {
     for (const fn of functions) assignToGuest(this.hypervisor, fn);
     const inner = guestToolstack(this.hypervisor);
     this.slots = functions.map((fn, i) => {
-      const toolstack = this.#narrator.toolstack(controllers[i].bdf, inner, () => this.#watch.beforeToolstack());
+      const toolstack = this.#narrator.toolstack(controllers[i].bdf, inner, this.#watch);
       return passThrough(options, fn, controllers[i], this.#bus, toolstack, this.arena);
     });
     for (const slot of this.slots)
@@ -104,7 +100,8 @@ export class Machine implements World {
     );
     const bdfs = this.slots.map((slot) => slot.guestBdf);
     this.run(-1, boot(this.guest, { bdfs, gsis: options.bootGsis ?? [] }));
-    this.arena.excludeFromIdentity((label) => NAMES.test(label));
+    this.arena.excludeFromIdentity(isOfNames);
+    this.names = new StateNames(this);
   }
 
   /** Runs a task to its end, as controller `task` (−1: nobody). */
@@ -128,27 +125,6 @@ export class Machine implements World {
       this.#settle();
       return answer;
     });
-  }
-
-  /**
-   * Ports without their numbers: what is pending on which irq's; irq records by pirq, those of one pirq in the order of
-   * their list, which is all that the order decides (`irq.fromPirq` finds the oldest).
-   */
-  identity(): Int32Array {
-    const domain = this.hypervisor.domain(GUEST_DOMAIN);
-    const records = this.records.irqs().sort((a, b) => a.pirq - b.pirq);
-    const words = new Int32Array(7 * records.length);
-    let at = 0;
-    for (const { irq, type, port, pirq, flags, bdf = -1, entry } of records) {
-      words[at++] = irq;
-      words[at++] = type;
-      words[at++] = port === 0 ? 0 : 1 | (isPending2l(domain, port) ? 2 : 0) | (isMasked2l(domain, port) ? 4 : 0);
-      words[at++] = pirq;
-      words[at++] = flags;
-      words[at++] = bdf;
-      words[at++] = entry;
-    }
-    return words;
   }
 
   takeViolations(): string[] {

@@ -18,6 +18,7 @@ import type { HypervisorEvent } from '../xen/index.ts';
 import type { Machine, Slot } from './machine.ts';
 import { taskName } from './schedule.ts';
 import type { Line, Trace } from './trace.ts';
+import type { Watch } from './watch.ts';
 
 const MSIX_ENABLE = 0x8000;
 const MSIX_FUNCTION_MASK = 0x4000;
@@ -73,10 +74,10 @@ export class Narrator {
     else action();
   }
 
-  /** The toolstack that the device model of `bdf` uses, telling every call; `before` is called before each. */
-  toolstack(bdf: number, inner: Toolstack, before: () => void): Toolstack {
-    const tell = <T>(action: () => T, describe: (result: T) => string): T => {
-      before();
+  /** The toolstack that the device model of `bdf` uses, telling every call; and the watch, about which pirq it is. */
+  toolstack(bdf: number, inner: Toolstack, watch: Watch): Toolstack {
+    const tell = <T>(pirq: number, action: () => T, describe: (result: T) => string): T => {
+      watch.beforeToolstack(pirq);
       if (!this.trace) return action();
       return this.trace.around('device-model', action, (result) => {
         const text = describe(result);
@@ -87,27 +88,35 @@ export class Narrator {
     return {
       mapPirqMsi: (request) =>
         tell(
-          () => inner.mapPirqMsi(request),
+          request.pirq,
+          () => {
+            const mapped = inner.mapPirqMsi(request);
+            watch.afterMap(mapped.pirq);
+            return mapped;
+          },
           ({ rc, pirq }) =>
             `map pirq ${request.pirq} for ${entry(request.entry)}: ${rc < 0 ? formatRet(rc) : `pirq ${pirq}`}`,
         ),
       updateMsiIrq: (binding) =>
         tell(
+          binding.pirq,
           () => inner.updateMsiIrq(binding),
           (rc) => `bind pirq ${binding.pirq} of ${this.#name(bdf)}: ${formatRet(rc)}`,
         ),
       unbindMsiIrq: (binding) =>
         tell(
+          binding.pirq,
           () => inner.unbindMsiIrq(binding),
           (rc) => `unbind pirq ${binding.pirq} of ${this.#name(bdf)}: ${formatRet(rc)}`,
         ),
       unmapPirq: (pirq) =>
         tell(
+          pirq,
           () => inner.unmapPirq(pirq),
           (rc) => `unmap pirq ${pirq} of ${this.#name(bdf)}: ${formatRet(rc)}`,
         ),
       unbindPtIrq: (pirq) => {
-        before();
+        watch.beforeToolstack(pirq);
         return inner.unbindPtIrq(pirq);
       },
       fatal: (reason) => inner.fatal(reason),

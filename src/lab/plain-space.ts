@@ -86,7 +86,7 @@ export class PlainSpace implements StateSpace<PlainLayer> {
   #add(layer: PlainLayer, positions: TaskPosition[]): number {
     const { arena } = this.#world;
     const print = this.#print;
-    arena.fingerprint(print, this.#world.identity?.());
+    arena.fingerprint(print, this.#world.names?.tell(0, []));
     const key = (print[0] >>> 0) * 0x20_0000 + (print[1] & 0x1f_ffff);
     const bucket = layer.byPrint.get(key) ?? [];
     for (const known of bucket) {

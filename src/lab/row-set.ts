@@ -1,5 +1,8 @@
 import { doubled } from './int-tables.ts';
 
+/** The columns of a fingerprint. */
+export const PRINT = Int32Array.of(0, 1, 2, 3);
+
 /**
  * Rows of words, told apart by some of their columns. A row is built in place, at {@link open}, and then looked for:
  * if it is new it stays there.
@@ -39,7 +42,9 @@ export class RowSet {
     const at = this.count * this.stride;
     let hash = 0;
     for (let i = 0; i < columns.length; i++) {
-      hash = Math.imul(hash ^ rows[at + columns[i]], 0x9e3779b1);
+      const word = rows[at + columns[i]];
+      if (word === 0) continue; // a column that comes into use later was 0 in the rows before
+      hash = Math.imul(hash ^ word ^ (i << 24), 0x9e3779b1);
       hash ^= hash >>> 15;
     }
     const table = this.#table;

@@ -55,10 +55,10 @@ export class StepRun {
   }
 
   /** Words whose value after all depends on this run: it differs, or might in another state. */
-  outcome(): { word: number; value: number }[] {
+  outcome(): { word: number; before: number; value: number }[] {
     return this.changed
       .filter((word) => this.#words[word] !== this.#before[word] || this.#conditionOf[word] !== this.#number)
-      .map((word) => ({ word, value: this.#words[word] }));
+      .map((word) => ({ word, before: this.#before[word], value: this.#words[word] }));
   }
 
   undo(): void {

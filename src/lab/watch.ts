@@ -2,6 +2,9 @@ import { type Access, type Answer, CONFIG_REGION, IRQ_FLAG, QUEUE_FLAG, WAIT } f
 import { codec, HYPERCALL, PHYSDEV_EOI, PHYSDEVOP } from '../xen/abi/index.ts';
 import { GUEST_DOMAIN, type Machine, type Slot } from './machine.ts';
 
+/** Label of a map that follows from what the device models hold. */
+export const PIRQ_HOLDERS = 'pirq holders';
+
 /**
  * Invariants that a single access can break, seen as it happens; those of a state are in invariants.ts. Numbers are
  * those of docs/invariants.md. What is held here lasts only from one step to the report at its end.
@@ -11,8 +14,10 @@ export class Watch {
   readonly #broken = new Set<string>();
   /** The configuration write that is under way. */
   #write: Extract<Access, { op: 'write' }> | undefined;
-  /** What others' interrupts look like before it makes the device model call the hypervisor; else undefined. */
-  #before: string[] | undefined;
+  /** pirqs about which the device model has called the hypervisor because of it, as they were before. */
+  readonly #touched = new Map<number, string | undefined>();
+  /** By pirq: controllers whose device model holds it, as bits. So nothing need be asked of those that are not concerned. */
+  readonly #holders: Int32Array;
   /** pirqs whose events the present upcall has taken and not yet acknowledged. */
   readonly #owed: number[] = [];
   #inUpcall = false;
@@ -21,6 +26,8 @@ export class Watch {
 
   constructor(machine: Machine) {
     this.#machine = machine;
+    const { gsis, extraGuestIrqs } = machine.options;
+    this.#holders = machine.arena.int32(gsis + extraGuestIrqs, PIRQ_HOLDERS);
   }
 
   take(): string[] {
@@ -33,19 +40,28 @@ export class Watch {
     const { slots } = this.#machine;
     if (!slots) return;
     this.#write = access.op === 'write' && access.region === CONFIG_REGION ? access : undefined;
-    this.#before = undefined;
+    this.#touched.clear();
     if (access.op === 'write') this.#checkWrite(access);
   }
 
-  /** The device model is about to call the hypervisor: nothing else about a write can concern other functions. */
-  beforeToolstack(): void {
-    if (this.#write) this.#before ??= this.#othersInterrupts(this.#write.bdf);
+  /** The device model is about to call the hypervisor about a pirq: nothing else about a write can concern other functions. */
+  beforeToolstack(pirq: number): void {
+    if (!this.#write || this.#touched.has(pirq)) return;
+    if (this.#touched.size === 0) this.#noteHolder(this.#write.bdf, false);
+    this.#touched.set(pirq, this.#interruptOf(pirq));
+  }
+
+  /** The hypervisor has chosen a free pirq. */
+  afterMap(pirq: number): void {
+    if (this.#write && !this.#touched.has(pirq)) this.#touched.set(pirq, undefined);
   }
 
   after(access: Access, answer: Answer): void {
-    if (this.#before && access.op === 'write') {
-      const now = this.#othersInterrupts(access.bdf);
-      if (this.#before.some((interrupts, i) => interrupts !== now[i])) this.#broken.add('I11');
+    if (this.#touched.size > 0 && access.op === 'write') {
+      this.#noteHolder(access.bdf, true);
+      const own = this.#bitOf(access.bdf);
+      for (const [pirq, before] of this.#touched)
+        if (this.#interruptOf(pirq) !== before && (this.#holders[pirq] & ~own) !== 0) this.#broken.add('I11');
     }
     this.#write = undefined;
     if (access.op === 'wait' && answer === WAIT.timedOut) {
@@ -101,20 +117,27 @@ export class Watch {
     else if (this.#inUpcall) this.#broken.add('I21');
   }
 
-  #othersInterrupts(bdf: number): string[] {
-    return this.#machine.slots.filter((slot) => slot.guestBdf !== bdf).map((slot) => this.#interruptsOf(slot));
+  #bitOf(bdf: number): number {
+    return 1 << this.#machine.slots.findIndex((slot) => slot.guestBdf === bdf);
   }
 
-  /** Mapping, binding and port of every pirq that the device model holds for a function. */
-  #interruptsOf(slot: Slot): string {
-    const domain = this.#machine.hypervisor.domain(GUEST_DOMAIN);
-    const { msix } = slot.model;
-    let text = '';
-    for (let entry = 0; msix && entry < this.#machine.options.vectors; entry++) {
+  /** Takes note of the pirqs that the device model of a function holds, or forgets them. */
+  #noteHolder(bdf: number, holds: boolean): void {
+    const { slots, options } = this.#machine;
+    const bit = this.#bitOf(bdf);
+    const msix = slots.find((slot) => slot.guestBdf === bdf)?.model.msix;
+    for (let entry = 0; msix && entry < options.vectors; entry++) {
       const pirq = msix.entryPirq(entry);
-      if (pirq >= 0 && pirq < domain.records)
-        text += `${pirq}:${domain.irqOf(pirq)}:${domain.dpciFlags[pirq]}:${domain.evtchn[pirq]} `;
+      if (pirq < 0 || pirq >= this.#holders.length) continue;
+      if (holds) this.#holders[pirq] |= bit;
+      else this.#holders[pirq] &= ~bit;
     }
-    return text;
+  }
+
+  /** Mapping, binding and port of a pirq. */
+  #interruptOf(pirq: number): string {
+    const domain = this.#machine.hypervisor.domain(GUEST_DOMAIN);
+    if (pirq < 0 || pirq >= domain.records) return '';
+    return `${domain.irqOf(pirq)}:${domain.dpciFlags[pirq]}:${domain.evtchn[pirq]}`;
   }
 }

@@ -4,17 +4,37 @@ import type { Access, Answer } from '../guest/access.ts';
 /** How a controller ended: every vector reaches its own handler; up, but some vector is deaf, misrouted or missing; not up. */
 export type ControllerState = 'good' | 'degraded' | 'failed';
 
+/** Words [from, to) of an arena. */
+export interface WordRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** State that holds names: numbers that decide nothing but what they lead to. A name is known by one number of any sort. */
+export interface WorldNames {
+  /**
+   * What tells states apart besides the arena's fingerprint: a function of the words that this leaves out, without side
+   * effects, in a buffer that the next call uses again. States of which it is the same behave alike but for names.
+   * @param settled tasks that will never give up a name, as bits
+   * @param pinned names that are told as they are, because a task may have them in hand or goes by them
+   * @throws BeginAnew if what was taken for names turns out to be none; from now on it is not taken for such
+   */
+  tell(settled: number, pinned: readonly number[]): Int32Array;
+  /** Words with a bit for each free name: a step that sets one there gives a name up. */
+  readonly free: WordRange;
+  /** Names whose records words belong to; and those that a task may learn from an answer. */
+  ownersOf(words: Iterable<number>): number[];
+  namesInAnswer(request: Access, answer: Answer): number[];
+}
+
 /**
  * What tasks run in: answers their accesses and carries all shared state in its arena. The explorer knows nothing else
  * of it, so a toy world serves to test the explorer and a machine to answer real questions.
  */
 export interface World {
   readonly arena: Arena;
-  /**
-   * What tells states apart besides the arena's fingerprint, for a world that leaves names out of that; see
-   * {@link Arena.excludeFromIdentity}. No side effects.
-   */
-  identity?(): Int32Array;
+  /** For a world that leaves names out of the arena's fingerprint; see {@link Arena.excludeFromIdentity}. */
+  readonly names?: WorldNames;
   /** Carries out an access of `task` and everything that follows from it at once (interrupts included). */
   perform(task: number, access: Access): Answer;
   /** Names of invariants broken since the last call or in the present state. Must not change the state. */
@@ -24,7 +44,7 @@ export interface World {
   presentlyBroken?(): string[];
   /**
    * A world of the same shape whose arena notes accesses in `footprint`; its state is the caller's to set. A world that
-   * has all three can be explored by what its accesses read and write, see learned-transitions.ts.
+   * has all three can be explored by what its accesses read and write, see learned-space.ts.
    */
   watched?(footprint: Footprint): World;
   /** How each controller stands when nothing more runs. May change the state; the caller restores it. */

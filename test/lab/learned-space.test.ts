@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { Footprint, Prng } from '../../src/core/index.ts';
 import { getKernelProfile, withSwitches } from '../../src/guest/index.ts';
 import {
   type CaseConfig,
@@ -39,23 +40,85 @@ describe('learned steps find what running every step on the machine finds', () =
   });
 });
 
-describe('group steps that are no choice points', () => {
-  const cells = [
-    ...SIDES.map(([name, given]) => ({ name, given, controllers: 2, vectors: 2 })),
-    { name: SIDES[0][0], given: SIDES[0][1], controllers: 3, vectors: 1 },
+describe('states told without mere names', () => {
+  const cells: { name: string; given: Partial<CaseConfig> }[] = [
+    ...SIDES.map(([name, given]) => ({ name, given: { ...given, controllers: 2, vectors: 2 } })),
+    ...SIDES.map(([name, given]) => ({
+      name,
+      given: { ...given, controllers: 2, vectors: 2, workload: 'reload' } as const,
+    })),
+    { name: 'case 2', given: { ...SIDES[0][1], controllers: 3, vectors: 1 } },
+    { name: 'case 3', given: { ...SIDES[1][1], controllers: 2, vectors: 3, extraGuestIrqs: 4 } },
+    { name: 'case 3', given: { ...SIDES[1][1], controllers: 3, vectors: 2, from: 'reenable' } },
   ];
-  test.each(cells)('leave out no outcome: $name, $controllers × $vectors', ({ given, controllers, vectors }) => {
-    const prepared = prepareCase(caseConfig({ ...given, controllers, vectors, steps: 'group' }));
-    const [merged, every] = [true, false].map((isMerging) => exploreCase(prepared, { isMerging }));
-    expect(merged.complete && every.complete).toBe(true);
-    expect([...merged.outcomes.keys()].sort()).toEqual([...every.outcomes.keys()].sort());
-    expect([...merged.violations.keys()].sort()).toEqual([...every.violations.keys()].sort());
-    expect(every.merged).toBe(0);
-    expect(merged.merged).toBeGreaterThan(0);
-    expect(merged.states).toBeLessThan(every.states);
-    expectToReplay(prepared, merged);
+  test.each(cells)(
+    'give the counts of states compared in full: $name, $given.controllers × $given.vectors, $given.workload',
+    ({ given }) => {
+      const prepared = prepareCase(caseConfig({ ...given, steps: 'group' }));
+      const nameless = exploreCase(prepared);
+      const full = exploreInFull(caseConfig({ ...given, steps: 'group' }));
+      expect(nameless.complete && full.complete).toBe(true);
+      expect([...nameless.outcomes].sort()).toEqual([...full.outcomes].sort());
+      expect(nameless.interleavings).toBe(full.interleavings);
+      expect([...nameless.violations.keys()].sort()).toEqual([...full.violations.keys()].sort());
+      expect([...nameless.brokenAt].sort()).toEqual([...full.brokenAt].sort());
+      expect(nameless.states).toBeLessThan(full.states);
+      expectToReplay(prepared, nameless);
+    },
+  );
+
+  test.each(SIDES.slice(0, 4))('leave out nothing with fine steps: %s', (_, given) => {
+    const config = caseConfig({ ...given, controllers: 2, vectors: 1, steps: 'fine' });
+    const prepared = prepareCase(config);
+    const [nameless, full] = [exploreCase(prepared), exploreInFull(config)];
+    expect(nameless.complete && full.complete).toBe(true);
+    expect([...nameless.outcomes.keys()].sort()).toEqual([...full.outcomes.keys()].sort());
+    expect([...nameless.violations.keys()].sort()).toEqual([...full.violations.keys()].sort());
+    expectToReplay(prepared, nameless);
+  });
+
+  test('a part of the interleavings supposes nothing of the others', () => {
+    const config = caseConfig({ ...SIDES[1][1], controllers: 2, vectors: 2, steps: 'group' });
+    const parts = [0, 1, 2].map((index) =>
+      exploreCase(prepareCase(config), { shard: { index, count: 3 }, statesToSplit: 4 }),
+    );
+    expect(new Set(parts.map(({ split }) => split)).size).toBe(1);
+    const sum = parts.reduce((total, { interleavings }) => total + interleavings, 0n);
+    expect(sum).toBe(exploreCase(prepareCase(config)).interleavings);
+  });
+
+  test('depend on nothing that tells states apart by itself', () => {
+    const { machine, stepper } = prepareCase(caseConfig({ ...SIDES[1][1], controllers: 3, steps: 'group' }));
+    const { arena } = machine;
+    const footprint = new Footprint(arena.words.length);
+    const twin = machine.watched(footprint);
+    const initial = arena.snapshot();
+    const changing = new Set<number>();
+    const told = new Set<number>();
+    const prng = new Prng(1);
+    const positions = stepper.start();
+    for (;;) {
+      const running = positions.flatMap((position, task) => (stepper.isDone(task, position) ? [] : [task]));
+      if (running.length === 0) break;
+      const task = prng.pick(running);
+      positions[task] = stepper.step(task, positions[task]);
+      for (const [word, value] of arena.words.entries()) if (value !== initial[word]) changing.add(word);
+      twin.arena.words.set(arena.words);
+      footprint.begin();
+      twin.names.tell(0, []);
+      for (const word of footprint.end().reads) told.add(word);
+    }
+    expect([...told].filter((word) => changing.has(word) && arena.isIdentity(word))).toEqual([]);
+    expect([...changing].some((word) => !arena.isIdentity(word))).toBe(true);
   });
 });
+
+/** Without leaving out names. */
+function exploreInFull(config: CaseConfig): Exploration {
+  const prepared = prepareCase(config);
+  prepared.machine.arena.excludeFromIdentity(() => false);
+  return exploreCase(prepared, { maxStates: 1e6 });
+}
 
 test('fine steps reach every outcome that group steps reach, and their witnesses replay', () => {
   const given = { ...SIDES[1][1], controllers: 2, vectors: 1 };
@@ -73,7 +136,7 @@ function expectToReplay(prepared: PreparedCase, { witnesses }: Exploration): voi
   const start = arena.snapshot();
   for (const [outcome, choices] of witnesses) {
     arena.restore(start);
-    runChoices(prepared, choices);
+    runChoices(prepared, [...prepared.prefix, ...choices]);
     expect(outcomeOf(prepared.machine.verdict())).toBe(outcome);
   }
   arena.restore(start);

@@ -65,7 +65,7 @@ describe('shards of an exploration', () => {
     const ways: ({ steps: 'coarse' | 'group' } & ExploreOptions)[] = [
       { steps: 'coarse' },
       { steps: 'coarse', isPlain: false },
-      { steps: 'group', isMerging: false },
+      { steps: 'group' },
     ];
     for (const { steps, ...options } of ways) {
       const prepared = prepareCase(caseConfig({ controllers: 2, vectors: 1, steps }));
@@ -125,7 +125,7 @@ describe('shards of an exploration', () => {
   test('wrong words are refused', async () => {
     await expect(run('lp1657489', '--shard', '3/3')).rejects.toThrow(/0 to n/);
     await expect(run('lp1657489', '--shard', '0/2', '--steps', 'fine')).rejects.toThrow(/no choice points/);
-    await expect(run('lp1657489', '--shard', '0/2', '--steps', 'group')).rejects.toThrow(/--every-order/);
+    await expect(run('lp1657489', '--shard', '0/2', '--steps', 'fine')).rejects.toThrow(/--every-order/);
     await expect(run('lp1657489', '--shard', '0/2', '--schedule', 'x')).rejects.toThrow(/exclude/);
     await expect(run('merge')).rejects.toThrow(/needs files/);
     await expect(run('merge', join(folder, 'none'))).rejects.toThrow(/cannot read .*ENOENT/);
