@@ -10,6 +10,7 @@ import {
 } from '../../pci/dump/index.ts';
 import { createFunction } from '../../pci/index.ts';
 import type { Subject, Target } from '../target.ts';
+import { joinBytes } from './step-bytes.ts';
 
 /** One piece of a dump: bytes as they stand in the file, line ends included. */
 export type Piece = Uint8Array;
@@ -73,7 +74,7 @@ class DumpSubject implements Subject<Piece> {
   }
 
   finish(): string | undefined {
-    const bytes = join(this.#pieces);
+    const bytes = joinBytes(this.#pieces);
     const mark = (kind: number, more: number) => {
       this.#state = Math.imul(kind + 1, 0x9e3779b1) ^ Math.imul(more, 0x85ebca6b);
     };
@@ -162,9 +163,9 @@ function damage(prng: Prng, piece: Piece): Piece {
       copy[at] = prng.pick(INTERESTING).charCodeAt(0);
       return copy;
     case 2:
-      return join([piece.slice(0, at), piece.slice(at + 1)]);
+      return joinBytes([piece.slice(0, at), piece.slice(at + 1)]);
     case 3:
-      return join([piece.slice(0, at), piece.slice(at, at + 8), piece.slice(at)]);
+      return joinBytes([piece.slice(0, at), piece.slice(at, at + 8), piece.slice(at)]);
     default:
       return piece.slice(0, at);
   }
@@ -196,19 +197,9 @@ const ODDITIES = [
 const text = (string: string): Piece => new TextEncoder().encode(string);
 const isText = (bytes: Uint8Array) => !bytes.includes(0);
 
-function join(pieces: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(pieces.reduce((sum, p) => sum + p.length, 0));
-  let at = 0;
-  for (const p of pieces) {
-    all.set(p, at);
-    at += p.length;
-  }
-  return all;
-}
-
 /** Each piece as u32 length and bytes, so that the file is the pieces and their borders are kept. */
 function encode(pieces: readonly Piece[]): Uint8Array {
-  return join(pieces.flatMap((p) => [new Uint8Array(new Uint32Array([p.length]).buffer), p]));
+  return joinBytes(pieces.flatMap((p) => [new Uint8Array(new Uint32Array([p.length]).buffer), p]));
 }
 
 function decode(bytes: Uint8Array): Piece[] {

@@ -4,6 +4,7 @@ import { NaiveConversation } from '../oracle/naive-conversation.ts';
 import { encodeNaive, parseNaive, tellRecord } from '../oracle/naive-records.ts';
 import { ANSWER } from './socket-steps.ts';
 import type { SocketWorld } from './socket-world.ts';
+import { joinBytes } from './step-bytes.ts';
 
 /** Most pieces that one chunk is cut into. */
 const MOST_PIECES = 64;
@@ -63,7 +64,7 @@ export class SocketClient {
     if (this.#isFinished) return;
     this.#kept.push(bytes);
     if (cut === 1) return;
-    const whole = join(this.#kept);
+    const whole = joinBytes(this.#kept);
     this.#kept = [];
     const size = cut === 0 ? whole.length : Math.max(cut - 1, Math.ceil(whole.length / MOST_PIECES));
     for (let at = 0; at < whole.length; at += size) this.#held.push(whole.slice(at, at + size));
@@ -83,7 +84,7 @@ export class SocketClient {
         : how === ANSWER.short
           ? real.subarray(0, length - 1)
           : how === ANSWER.long
-            ? join([real, new Uint8Array(1)])
+            ? joinBytes([real, new Uint8Array(1)])
             : real;
     const status = failed ? 5 : 0;
     const value = BigInt(data.length);
@@ -213,8 +214,4 @@ export class SocketClient {
       this.broken ??= `throws: ${String(error)}`;
     }
   }
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(parts));
 }

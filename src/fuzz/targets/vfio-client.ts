@@ -1,6 +1,7 @@
 import { Session } from '../../harness/vfio-user/session.ts';
 import type { DmaCommand, NaiveMapping } from '../oracle/naive-dma.ts';
 import { type Expected, judgeVersion, NaiveVfioServer, type VfioFd } from '../oracle/naive-vfio.ts';
+import { joinBytes } from './step-bytes.ts';
 import { CONNECTION, FakeHost, type Piece } from './vfio-host.ts';
 import { ANSWER } from './vfio-steps.ts';
 import { tellMessage } from './vfio-words.ts';
@@ -106,7 +107,7 @@ export class VfioClient {
       this.#kept.push(bytes);
       return;
     }
-    const whole = new Uint8Array(Buffer.concat([...this.#kept, bytes]));
+    const whole = joinBytes([...this.#kept, bytes]);
     this.#kept = [];
     if (whole.length === 0) return;
     const size = cut < 2 ? whole.length : Math.max(cut - 1, Math.ceil(whole.length / MOST_PIECES));
@@ -188,9 +189,7 @@ export class VfioClient {
   /** The session reads a piece: what it must come to is worked out before it does anything. */
   #received({ bytes, fds }: Piece): void {
     if (this.#mustEnd) return;
-    const joined = new Uint8Array(this.#input.length + bytes.length);
-    joined.set(this.#input);
-    joined.set(bytes, this.#input.length);
+    const joined = joinBytes([this.#input, bytes]);
     if (fds.length > 0) this.#inputFds.push({ at: joined.length - 1, fds });
     let at = 0;
     while (joined.length - at >= HEADER && !this.#mustEnd) {
@@ -321,7 +320,7 @@ export class VfioClient {
   }
 
   #compareReplies(host: FakeHost): void {
-    const sent = new Uint8Array(Buffer.concat([this.#output, ...host.sent]));
+    const sent = joinBytes([this.#output, ...host.sent]);
     host.sent = [];
     let at = 0;
     while (sent.length - at >= HEADER && !this.broken) {

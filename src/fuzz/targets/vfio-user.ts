@@ -3,6 +3,7 @@ import type { EmulatedFunction } from '../../pci/index.ts';
 import type { Subject, Target } from '../target.ts';
 import { NVME_SETUP } from './socket-world.ts';
 import { placeFor, type Spot, spotsOf, valueFor } from './spots.ts';
+import { joinBytes } from './step-bytes.ts';
 import { VfioClient } from './vfio-client.ts';
 import { ANSWER, decodeVfioSteps, encodeVfioSteps, FD_KINDS, OP, type VfioStep } from './vfio-steps.ts';
 import { tellMessage } from './vfio-words.ts';
@@ -219,7 +220,7 @@ class VfioSubject implements Subject<VfioStep> {
       const count = prng.below(8) ? width : prng.pick([0, 3, 5, 8, 16, 64, 256]);
       if (r < 8) return { command: 9, payload: access(offset, 7, count) };
       const value = (valueFor(prng, spot, fn.config.get(offset, width as Width)) & ones(width as Width)) >>> 0;
-      return { command: 10, payload: join(access(offset, 7, count), data(value, count)) };
+      return { command: 10, payload: joinBytes([access(offset, 7, count), data(value, count)]) };
     }
     if (r < 32) {
       const { msix } = fn;
@@ -232,7 +233,7 @@ class VfioSubject implements Subject<VfioStep> {
       if (prng.below(3) === 0 || count > 4096) return { command: 9, payload: access(offset, bar, count) };
       return {
         command: 10,
-        payload: join(access(offset, bar, count), data(prng.below(2) ? prng.below(2) : prng.next(), count)),
+        payload: joinBytes([access(offset, bar, count), data(prng.below(2) ? prng.below(2) : prng.next(), count)]),
       };
     }
     if (r < 46) return this.#setIrqs(prng, argsz(20));
@@ -257,9 +258,9 @@ class VfioSubject implements Subject<VfioStep> {
     if (r < 61) {
       const entries = Array.from({ length: prng.below(4) }, () => {
         const count = prng.below(10);
-        return join(access(prng.below(0x48), prng.below(4) ? 7 : prng.below(9), count), data(prng.next(), 8));
+        return joinBytes([access(prng.below(0x48), prng.below(4) ? 7 : prng.below(9), count), data(prng.next(), 8)]);
       });
-      return { command: 15, payload: join(u32s(prng.below(12) ? entries.length : prng.next(), 0), ...entries) };
+      return { command: 15, payload: joinBytes([u32s(prng.below(12) ? entries.length : prng.next(), 0), ...entries]) };
     }
     const command = prng.pick([0, 1, 11, 12, 14, 16, 17, 18, 19, 0xffff]);
     return { command, payload: Uint8Array.from({ length: 4 * prng.below(9) }, () => prng.below(4)) };
@@ -285,7 +286,7 @@ class VfioSubject implements Subject<VfioStep> {
     if (r < 13) return { command: 8, payload: head(1 | action, count), fds: [] };
     if (r < 15) {
       const bools = Uint8Array.from({ length: prng.below(8) ? count : prng.below(5) }, () => prng.below(2));
-      return { command: 8, payload: join(head(2 | action, count), bools), fds: [] };
+      return { command: 8, payload: joinBytes([head(2 | action, count), bools]), fds: [] };
     }
     return { command: 8, payload: head(prng.below(2) ? 4 | action : prng.below(128), count), fds: [] };
   }
@@ -312,15 +313,15 @@ function nvmeCommand(prng: Prng): { command: number; payload: Uint8Array; fds?: 
   if (r === 5)
     return {
       command: 10,
-      payload: join(access(4, 7, 2), Uint8Array.from([prng.below(16) ? 6 : 0, 4 * prng.below(2)])),
+      payload: joinBytes([access(4, 7, 2), Uint8Array.from([prng.below(16) ? 6 : 0, 4 * prng.below(2)])]),
     };
   if (r === 6) return { command: 9, payload: access(4 * prng.below(20), prng.pick([0, 7]), 4) };
   const [offset, value] = r < 13 ? [prng.pick([0x1000, 0x1008, 0x1008, 0x100c]), prng.below(8)] : prng.pick(NVME_SETUP);
-  return { command: 10, payload: join(access(offset, 0, 4), u32s(value)) };
+  return { command: 10, payload: joinBytes([access(offset, 0, 4), u32s(value)]) };
 }
 
 function message(id: number, command: number, payload: Uint8Array, flags: number): Uint8Array {
-  return join(u32s((command << 16) | id, 16 + payload.length, flags, 0), payload);
+  return joinBytes([u32s((command << 16) | id, 16 + payload.length, flags, 0), payload]);
 }
 
 function access(offset: number, region: number, count: number): Uint8Array {
@@ -337,10 +338,6 @@ function data(value: number, count: number): Uint8Array {
 
 function u32s(...values: number[]): Uint8Array {
   return new Uint8Array(Uint32Array.from(values.map((v) => v >>> 0)).buffer);
-}
-
-function join(...parts: Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(parts));
 }
 
 export const VFIO_USER_TARGET: Target<VfioStep> = {
