@@ -7,15 +7,14 @@ import type { Peer } from '../fuzz/against/peer.ts';
 import { contentName, encodeInput, readInput } from '../fuzz/input-file.ts';
 import type { FunctionTarget } from '../fuzz/targets/devices.ts';
 import { getTarget } from '../fuzz/targets/index.ts';
-import { humanCount, Progress, print, printJson } from './output.ts';
+import { type FuzzBounds, FuzzWatch } from './fuzz-watch.ts';
+import { humanCount, print, printJson } from './output.ts';
 
-export interface AgainstOptions extends PeerOptions {
+export interface AgainstOptions extends PeerOptions, FuzzBounds {
   against: string;
   target: string;
   seed: number;
   runs: number | undefined;
-  seconds: number | undefined;
-  accesses: number | undefined;
   findings: number;
   folder: string;
   json: boolean;
@@ -23,10 +22,9 @@ export interface AgainstOptions extends PeerOptions {
 
 /** `fuzz --target T --against WHERE`: somebody else's device, judged by our oracle. Exit status 1 on a finding. */
 export async function fuzzAgainst(options: AgainstOptions): Promise<void> {
-  const { against, seed, runs, seconds, accesses, folder } = options;
+  const { against, seed, runs, folder } = options;
   const target = await registerTarget(options.target);
-  const progress = new Progress();
-  const started = performance.now();
+  const watch = new FuzzWatch(options, 'inputs', 'accesses');
   let spec: Peer['spec'] | undefined;
   const open = async () => {
     const peer = await openPeer(against, options);
@@ -37,14 +35,9 @@ export async function fuzzAgainst(options: AgainstOptions): Promise<void> {
     seed,
     ...(runs !== undefined && { runs }),
     maxFindings: options.findings,
-    stop: (done, steps) => {
-      progress.show(`${humanCount(done)} inputs, ${humanCount(steps)} accesses …`);
-      if (accesses !== undefined) return steps >= accesses;
-      return seconds !== undefined && performance.now() - started >= seconds * 1000;
-    },
+    stop: (done, steps) => watch.shouldStop(done, steps),
   });
-  progress.clear();
-  const took = (performance.now() - started) / 1000;
+  const took = watch.finish();
   const folders = result.findings.map((finding) => writePeerFinding(folder, target, spec!, result.label, finding));
   if (result.findings.some((f) => !f.known)) process.exitCode = 1;
   if (options.json) {

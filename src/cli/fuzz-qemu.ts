@@ -4,17 +4,16 @@ import { judgeQtest, type QtestFinding, type QtestResult, replayQtest } from '..
 import { qemuPlaces, qtestPlaces } from '../fuzz/against/qtest-open.ts';
 import { hasCapability, type Measured, QtestPeer, type QtestPlace } from '../fuzz/against/qtest-peer.ts';
 import type { Aim } from '../fuzz/against/qtest-steps.ts';
-import { humanCount, Progress, print, printJson } from './output.ts';
+import { type FuzzBounds, FuzzWatch } from './fuzz-watch.ts';
+import { humanCount, print, printJson } from './output.ts';
 
-export interface QemuOptions {
+export interface QemuOptions extends FuzzBounds {
   against: string;
   bdf: string | undefined;
   /** One of config, msi, msix; without it all that the function has. */
   target: string | undefined;
   seed: number;
   runs: number | undefined;
-  seconds: number | undefined;
-  accesses: number | undefined;
   folder: string;
   /** Steps to carry out instead, as a finding has them. */
   steps: string | undefined;
@@ -28,7 +27,7 @@ export const isOfQemu = (against: string): boolean => /^(qemu|qtest):./.test(aga
 
 /** `fuzz --against qemu:DEVICE | qtest:PATH`: a function of a QEMU, judged. Exit status 1 if something new is found. */
 export async function fuzzQemu(options: QemuOptions): Promise<void> {
-  const { against, seed, runs, seconds, accesses, target } = options;
+  const { against, seed, runs, target } = options;
   if (target !== undefined && !AIMS.includes(target as Aim))
     throw new UsageError(`--against qemu: and qtest: take --target ${AIMS.join(', ')}, not "${target}"`);
   const [label, places] = opener(against, options.bdf);
@@ -38,21 +37,15 @@ export async function fuzzQemu(options: QemuOptions): Promise<void> {
   if (target !== undefined && !has.includes(target as Aim)) throw new UsageError(`${label} has no ${target}`);
   const aims = target === undefined ? has : [target as Aim];
   if (options.steps !== undefined) return carryOut(places, aims, options.steps, options.json);
-  const progress = new Progress();
-  const started = performance.now();
+  const watch = new FuzzWatch(options, 'inputs of each target', 'accesses');
   const result = await judgeQtest(places, {
     ...{ aims, seed, ...(runs !== undefined && { runs }) },
     onPeer: (p) => {
       peer = p;
     },
-    stop: (done, steps) => {
-      progress.show(`${humanCount(done)} inputs of each target, ${humanCount(steps)} accesses …`);
-      if (accesses !== undefined) return steps >= accesses;
-      return seconds !== undefined && performance.now() - started >= seconds * 1000;
-    },
+    stop: (done, steps) => watch.shouldStop(done, steps),
   });
-  progress.clear();
-  const took = (performance.now() - started) / 1000;
+  const took = watch.finish();
   const folders: string[] = [];
   for (const finding of result.findings) folders.push(await writeQtestFinding(options.folder, label, peer!, finding));
   if (result.findings.length > 0) process.exitCode = 1;

@@ -15,8 +15,9 @@ import { getTarget, targetNames } from '../fuzz/targets/index.ts';
 import { fuzzAgainst, replayInputAgainst } from './fuzz-against.ts';
 import { CoverageCollector, writeCoverage } from './fuzz-coverage.ts';
 import { fuzzQemu, isOfQemu } from './fuzz-qemu.ts';
+import { FuzzWatch } from './fuzz-watch.ts';
 import { HeapLog } from './heap-log.ts';
-import { humanCount, Progress, print, printJson, wholeNumber } from './output.ts';
+import { humanCount, print, printJson, wholeNumber } from './output.ts';
 import { readResults, shardOf } from './shards.ts';
 
 interface Options {
@@ -96,17 +97,20 @@ async function run(words: readonly string[], options: Options): Promise<void> {
     return replayInputAgainst(options.replay, options.against, {}, options.json ?? false);
   if (options.replay !== undefined) return replay(options.replay, options.json ?? false);
   if (options.canaries !== undefined) return canaries(options.canaries, options);
-  if (options.against !== undefined && isOfQemu(options.against)) return againstQemu(options.against, options);
+  if (options.against !== undefined && isOfQemu(options.against)) {
+    const { bdf, target, steps } = options;
+    return fuzzQemu({ ...elsewhere(options.against, options), bdf, target, steps });
+  }
   if (options.target === undefined) throw new UsageError(`fuzz needs --target, one of ${targetNames().join(', ')}`);
   const bounds = [options.runs, options.for, options.accesses].filter((bound) => bound !== undefined);
   if (bounds.length > 1) throw new UsageError('--runs, --for and --accesses exclude each other');
-  if (options.against !== undefined) return against(options.against, options.target, options);
+  if (options.against !== undefined)
+    return fuzzAgainst({ ...options, ...elsewhere(options.against, options), target: options.target });
   const target = await getTarget(options.target);
   const kept = options.corpus === undefined ? [] : loadCorpus(options.corpus, target);
   const collector = options.coverage === undefined ? undefined : new CoverageCollector(target, options.coverage);
   const write = options.corpus === undefined ? undefined : corpusWriter(options.corpus, target);
-  const progress = new Progress();
-  const started = performance.now();
+  const watch = new FuzzWatch({ seconds: options.for, accesses: options.accesses }, 'inputs', target.unit);
   const cpu = process.cpuUsage();
   const runs = options.runs ?? (bounds.length === 0 ? DEFAULT_RUNS : undefined);
   const heap = new HeapLog();
@@ -117,20 +121,17 @@ async function run(words: readonly string[], options: Options): Promise<void> {
     ...(options.shard && { shard: options.shard }),
     initial: kept,
     stop: (done, steps) => {
-      progress.show(`${humanCount(done)} inputs, ${humanCount(steps)} ${target.unit} …`);
       heap.sample();
-      if (options.accesses !== undefined) return steps >= options.accesses;
-      return options.for !== undefined && performance.now() - started >= options.for * 1000;
+      return watch.shouldStop(done, steps);
     },
     onNovel: (variant, steps) => {
       write?.(variant, steps);
       collector?.onNovel(variant, steps);
     },
   });
-  progress.clear();
+  const seconds = watch.finish();
   const { user, system } = process.cpuUsage(cpu);
   const cpuSeconds = (user + system) / 1e6;
-  const seconds = (performance.now() - started) / 1000;
   const folder = options.corpus ?? DEFAULT_FOLDER;
   const folders = result.findings.map((finding) => writeFinding(folder, target, finding, options.seed));
   if (result.findings.length > 0) process.exitCode = 1;
@@ -146,38 +147,19 @@ async function run(words: readonly string[], options: Options): Promise<void> {
 }
 
 /** Against a device in other hands there is no corpus, and each access takes its time. */
-function against(where: string, target: string, options: Options): Promise<void> {
+function elsewhere(where: string, options: Options) {
   if (options.corpus !== undefined || options.shard)
     throw new UsageError('--against goes without --corpus and --shard');
   const bounded = options.for !== undefined || options.accesses !== undefined;
-  return fuzzAgainst({
-    ...options,
+  return {
     against: where,
-    target,
-    runs: options.runs ?? (bounded ? undefined : DEFAULT_RUNS_AGAINST),
-    seconds: options.for,
-    accesses: options.accesses,
-    folder: DEFAULT_FOLDER,
-    json: options.json ?? false,
-  });
-}
-
-function againstQemu(where: string, options: Options): Promise<void> {
-  if (options.corpus !== undefined || options.shard)
-    throw new UsageError('--against goes without --corpus and --shard');
-  const bounded = options.for !== undefined || options.accesses !== undefined;
-  return fuzzQemu({
-    against: where,
-    bdf: options.bdf,
-    target: options.target,
     seed: options.seed,
     runs: options.runs ?? (bounded ? undefined : DEFAULT_RUNS_AGAINST),
     seconds: options.for,
     accesses: options.accesses,
     folder: DEFAULT_FOLDER,
-    steps: options.steps,
     json: options.json ?? false,
-  });
+  };
 }
 
 function toJson(
