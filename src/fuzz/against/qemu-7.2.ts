@@ -27,6 +27,19 @@ export interface QemuDeviation {
   later: string;
 }
 
+/** Every endpoint that was judged. */
+const ENDPOINTS = [
+  'edu',
+  'nvme',
+  'e1000e',
+  'qemu-xhci',
+  'virtio-blk-pci',
+  'nvme@port',
+  'e1000e@port',
+  'qemu-xhci@port',
+  'virtio-blk-pci@port',
+] as const;
+
 /** Found by `pirqlab fuzz --against qemu:…`, shrunk, and looked up in QEMU's sources. */
 export const QEMU_7_2: readonly QemuDeviation[] = [
   {
@@ -35,17 +48,7 @@ export const QEMU_7_2: readonly QemuDeviation[] = [
     register: 'QEMU',
     bits: 0x0,
     words: 'bus->irq_count[i] == 0',
-    devices: [
-      'edu',
-      'nvme',
-      'e1000e',
-      'qemu-xhci',
-      'virtio-blk-pci',
-      'nvme@port',
-      'e1000e@port',
-      'qemu-xhci@port',
-      'virtio-blk-pci@port',
-    ],
+    devices: ENDPOINTS,
     aim: 'msix',
     steps: ['raise 0', 'w8 command+1 0x4', 'reset'],
     verdict: 'none',
@@ -77,17 +80,7 @@ export const QEMU_7_2: readonly QemuDeviation[] = [
     law: 'line',
     register: 'INTx, asserted',
     bits: 0x0,
-    devices: [
-      'edu',
-      'nvme',
-      'e1000e',
-      'qemu-xhci',
-      'virtio-blk-pci',
-      'nvme@port',
-      'e1000e@port',
-      'qemu-xhci@port',
-      'virtio-blk-pci@port',
-    ],
+    devices: ENDPOINTS,
     aim: 'msix',
     steps: ['raise 0', 'w8 command+1 0x4'],
     verdict: 'violates',
@@ -102,17 +95,7 @@ export const QEMU_7_2: readonly QemuDeviation[] = [
     law: 'line',
     register: 'INTx, deasserted',
     bits: 0x0,
-    devices: [
-      'edu',
-      'nvme',
-      'e1000e',
-      'qemu-xhci',
-      'virtio-blk-pci',
-      'nvme@port',
-      'e1000e@port',
-      'qemu-xhci@port',
-      'virtio-blk-pci@port',
-    ],
+    devices: ENDPOINTS,
     aim: 'msix',
     steps: ['w8 command+1 0x4', 'raise 0', 'w8 command+1 0x0'],
     verdict: 'violates',
