@@ -184,10 +184,7 @@ class Fuzzer<S> {
 
   #extend(subject: Subject<S>, prng: Prng, steps: S[], count: number): string | undefined {
     for (let n = 0; n < count; n++) {
-      const step = subject.generate(prng);
-      steps.push(step);
-      this.steps++;
-      const broken = runStep(subject, step);
+      const broken = this.#take(subject, subject.generate(prng), steps);
       if (broken) return broken;
     }
     return undefined;
@@ -198,12 +195,17 @@ class Fuzzer<S> {
     for (const [i, original] of from.entries()) {
       if (i === skip) continue;
       const step = prng.below(6) === 0 ? subject.mutate(prng, original) : original;
-      steps.push(step);
-      this.steps++;
-      const broken = runStep(subject, step);
+      const broken = this.#take(subject, step, steps);
       if (broken) return broken;
     }
     return undefined;
+  }
+
+  /** Carries out a step as the next of an input. */
+  #take(subject: Subject<S>, step: S, steps: S[]): string | undefined {
+    steps.push(step);
+    this.steps++;
+    return runStep(subject, step);
   }
 
   /** New abstract state, new entry; a full corpus gives up a random one, now and then. */
