@@ -34,7 +34,7 @@ export class Footprint {
   /** Indices of the words read, in the order of first reading, and of those written. Valid until the next `begin`. */
   end(): { reads: readonly number[]; writes: readonly number[] } {
     this.#isActive = false;
-    for (const word of this.#writes) if (this.#written[word] !== WHOLE_WORD) this.#noteRead(word);
+    for (const word of this.#writes) this.#noteRead(word, WHOLE_WORD);
     return { reads: this.#reads, writes: this.#writes };
   }
 
@@ -45,7 +45,7 @@ export class Footprint {
         if (typeof key === 'string') {
           const index = Number(key);
           if (index >= 0) {
-            this.#onRead(target, index, index + 1);
+            this.#onAccess('read', target, index, index + 1);
             return target[index];
           }
         }
@@ -54,7 +54,7 @@ export class Footprint {
       set: (target, key, value) => {
         const index = Number(key);
         target[index] = value;
-        this.#onWrite(target, index, index + 1);
+        this.#onAccess('write', target, index, index + 1);
         return true;
       },
     });
@@ -70,20 +70,20 @@ export class Footprint {
       case 'fill':
         return (value: number, from = 0, to = target.length) => {
           target.fill(value, from, to);
-          this.#onWrite(target, from, to);
+          this.#onAccess('write', target, from, to);
           return proxy;
         };
       case 'set':
         return (source: ArrayLike<number>, at = 0) => {
           target.set(source, at);
-          this.#onWrite(target, at, at + source.length);
+          this.#onAccess('write', target, at, at + source.length);
         };
       case 'copyWithin':
         return (at: number, from: number, to = target.length) => {
           const end = Math.min(to, from + target.length - at);
-          this.#onRead(target, from, end);
+          this.#onAccess('read', target, from, end);
           target.copyWithin(at, from, to);
-          this.#onWrite(target, at, at + end - from);
+          this.#onAccess('write', target, at, at + end - from);
           return proxy;
         };
     }
@@ -91,40 +91,35 @@ export class Footprint {
     if (typeof value !== 'function' || key === 'constructor') return value;
     // any other method looks at all of it and changes nothing
     return (...args: unknown[]) => {
-      this.#onRead(target, 0, target.length);
+      this.#onAccess('read', target, 0, target.length);
       return value.apply(target, args);
     };
   }
 
-  #onRead(view: View, from: number, to: number): void {
+  /** Notes an access to the elements [from, to) of a view. */
+  #onAccess(op: 'read' | 'write', view: View, from: number, to: number): void {
     if (!this.#isActive) return;
     const size = view.BYTES_PER_ELEMENT;
     const end = view.byteOffset + Math.min(to, view.length) * size;
     for (let at = view.byteOffset + from * size; at < end; ) {
       const word = at >> 2;
       const next = Math.min(end, (word + 1) << 2);
-      if (~this.#written[word] & lanes(at, next)) this.#noteRead(word);
+      if (op === 'read') this.#noteRead(word, lanes(at, next));
+      else this.#noteWrite(word, lanes(at, next));
       at = next;
     }
   }
 
-  #onWrite(view: View, from: number, to: number): void {
-    if (!this.#isActive) return;
-    const size = view.BYTES_PER_ELEMENT;
-    const end = view.byteOffset + Math.min(to, view.length) * size;
-    for (let at = view.byteOffset + from * size; at < end; ) {
-      const word = at >> 2;
-      const next = Math.min(end, (word + 1) << 2);
-      if (this.#written[word] === 0) this.#writes.push(word);
-      this.#written[word] |= lanes(at, next);
-      at = next;
-    }
-  }
-
-  #noteRead(word: number): void {
-    if (this.#read[word]) return;
+  /** A read counts unless all of its bytes were written before. */
+  #noteRead(word: number, bytes: number): void {
+    if ((bytes & ~this.#written[word]) === 0 || this.#read[word]) return;
     this.#read[word] = 1;
     this.#reads.push(word);
+  }
+
+  #noteWrite(word: number, bytes: number): void {
+    if (this.#written[word] === 0) this.#writes.push(word);
+    this.#written[word] |= bytes;
   }
 }
 
