@@ -54,6 +54,14 @@ export class IrqList {
     this.#free.fill();
   }
 
+  /** How many irqs there are, and the i-th of them in list order. */
+  get count(): number {
+    return this.#order[0];
+  }
+  at(i: number): number {
+    return this.#order[1 + i];
+  }
+
   /** Irqs in list order. */
   numbers(): number[] {
     return [...this.#order.subarray(1, 1 + this.#order[0])];

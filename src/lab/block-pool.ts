@@ -3,11 +3,8 @@ import { doubled, PairMap } from './int-tables.ts';
 /** Words in a block. */
 export const BLOCK_WORDS = 16;
 
-/** What is set in a block, and to what. */
-export interface BlockWrite {
-  places: number[];
-  values: number[];
-}
+/** The write that sets nothing. */
+export const NO_WRITE = 0;
 
 /** Runs of 16 words, each kept once: equal contents have equal numbers. Block 0 is all zero. */
 export class BlockPool {
@@ -16,8 +13,11 @@ export class BlockPool {
   #count = 0;
   /** Block + 1, open addressing. */
   #table = new Int32Array(1 << 13);
-  readonly #writes: BlockWrite[] = [];
-  readonly #writeOf = new Map<string, number>();
+  /** A write is another one and one word more: by number, the other, the place and the value. */
+  readonly #rest = [NO_WRITE];
+  readonly #place = [0];
+  readonly #value = [0];
+  readonly #writeOf = new PairMap();
   readonly #written = new PairMap();
 
   constructor() {
@@ -36,11 +36,15 @@ export class BlockPool {
     return this.#count - 1;
   }
 
-  /** Equal writes have equal numbers. */
-  numberOf(write: BlockWrite): number {
-    const key = `${write.places}=${write.values}`;
-    let number = this.#writeOf.get(key);
-    if (number === undefined) this.#writeOf.set(key, (number = this.#writes.push(write) - 1));
+  /** The write that does what another does and sets one word more; equal ones have equal numbers if words come in order. */
+  writeAlso(write: number, place: number, value: number): number {
+    const head = write * BLOCK_WORDS + place;
+    const known = this.#writeOf.get(head, value);
+    if (known >= 0) return known;
+    const number = this.#rest.push(write) - 1;
+    this.#place.push(place);
+    this.#value.push(value);
+    this.#writeOf.add(head, value, number);
     return number;
   }
 
@@ -48,9 +52,9 @@ export class BlockPool {
   write(number: number, block: number): number {
     const known = this.#written.get(number, block);
     if (known >= 0) return known;
-    const { places, values } = this.#writes[number];
     const words = this.words.slice(block * BLOCK_WORDS, (block + 1) * BLOCK_WORDS);
-    for (let i = 0; i < places.length; i++) words[places[i]] = values[i];
+    for (let write = number; write !== NO_WRITE; write = this.#rest[write])
+      words[this.#place[write]] = this.#value[write];
     const made = this.intern(words);
     this.#written.add(number, block, made);
     return made;

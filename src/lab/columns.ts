@@ -101,6 +101,7 @@ export class Projection {
   readonly #isGiven: ((word: number) => boolean) | undefined;
   readonly #nameless: { isName: (word: number) => boolean; column: number } | undefined;
   #chosen: Int32Array = new Int32Array(0);
+  #isChosen = new Uint8Array(0);
   /** Columns by which it is known. */
   #asked: Int32Array = new Int32Array(0);
   #scratch = new Int32Array(1);
@@ -126,7 +127,7 @@ export class Projection {
   /** True if it may depend on this column. */
   dependsOn(column: number): boolean {
     this.#choose();
-    return this.#chosen.includes(column);
+    return this.#isChosen[column] !== 0;
   }
 
   /** Takes note of words that it has looked at; true if they show that it depends on more than was known. */
@@ -166,6 +167,8 @@ export class Projection {
     this.#countAtChoice = this.#columns.count;
     const isGiven = this.#isGiven;
     this.#chosen = isGiven ? this.#columns.where(isGiven) : this.#columns.ofRuns((run) => this.#runs.has(run));
+    this.#isChosen = new Uint8Array(this.#columns.count);
+    for (const column of this.#chosen) this.#isChosen[column] = 1;
     this.#asked = this.#nameless ? this.#withoutNames(this.#nameless) : this.#chosen;
     this.#scratch = new Int32Array(this.#asked.length + 1);
     this.#known.clear();

@@ -1,4 +1,4 @@
-import { IRQ_TYPE, type IrqRecord, MSI_MODE } from '../guest/index.ts';
+import { IRQ_TYPE, type IrqRecord, type KernelRecords, MSI_MODE } from '../guest/index.ts';
 import { decodePirqMessage, type MsiMessage } from '../xen/abi/index.ts';
 import { type Domain, IRQ_PT, PIRQ_ALLOCATED } from '../xen/index.ts';
 import { GUEST_DOMAIN, type Machine, type Slot } from './machine.ts';
@@ -21,6 +21,8 @@ interface Live {
 
 interface View {
   machine: Machine;
+  /** The kernel's records of the functions, slot by slot. */
+  devices: ReturnType<KernelRecords['device']>[];
   domain: Domain;
   live: Live[];
   /** Irq records that carry a pirq. */
@@ -63,26 +65,31 @@ const CHECKS: Record<string, (view: View) => boolean> = {
   I10: isGoneAfterDisable,
   I12: areReservationsUsed,
   I13: isAllFreeAtRest,
-  I15: ({ machine }) => machine.slots.every((slot) => isPinConsistent(machine, slot)),
+  I15: ({ machine, devices }) => machine.slots.every((slot, i) => isPinConsistent(slot, devices[i])),
   I16: ({ machine }) => machine.slots.every((slot) => !slot.model.msi || (slot.model.msi.flags & 0x70) === 0),
   I17: ({ machine, records }) => records.every((r) => r.pirq < 256 || takes64Bits(machine, r)),
   I18: ({ machine, live }) => live.every((v) => isCachedMessage(machine, v)),
 };
 
+const NAMES = Object.keys(CHECKS);
+
 /** Numbers of the invariants that the present state breaks. No side effects. */
 export function checkInvariants(machine: Machine): string[] {
   const domain = machine.hypervisor.domain(GUEST_DOMAIN);
   const records = machine.records.irqs().filter((r) => r.type === IRQ_TYPE.pirq);
-  const view: View = { machine, domain, live: liveVectors(machine, records), records };
-  return Object.keys(CHECKS).filter((name) => !CHECKS[name](view));
+  const devices = machine.slots.map((slot) => machine.records.device(slot.guestBdf));
+  const view: View = { machine, devices, domain, live: liveVectors(machine, devices, records), records };
+  return NAMES.filter((name) => !CHECKS[name](view));
 }
 
-function liveVectors(machine: Machine, records: readonly IrqRecord[]): Live[] {
+function liveVectors(machine: Machine, devices: View['devices'], records: readonly IrqRecord[]): Live[] {
   const live: Live[] = [];
   for (const record of records) {
-    const slot = machine.slots.find((s) => s.guestBdf === record.bdf);
-    if (!slot || machine.records.handlers(record.irq).length === 0) continue;
-    const message = deviceMessage(machine, slot, record.entry);
+    if (machine.records.handlerRows[record.irq] === 0) continue;
+    const index = machine.slots.findIndex((s) => s.guestBdf === record.bdf);
+    if (index < 0 || machine.records.handlers(record.irq).length === 0) continue;
+    const slot = machine.slots[index];
+    const message = deviceMessage(devices[index].mode, slot, record.entry);
     if (!message) continue;
     const pirq = decodePirqMessage(message.addressLo, message.addressHi, message.data);
     live.push({ slot, entry: record.entry, record, message, pirq });
@@ -91,8 +98,7 @@ function liveVectors(machine: Machine, records: readonly IrqRecord[]): Live[] {
 }
 
 /** The message that the guest has put in front of a vector, while messages are enabled. */
-function deviceMessage(machine: Machine, slot: Slot, entry: number): MsiMessage | undefined {
-  const { mode } = machine.records.device(slot.guestBdf);
+function deviceMessage(mode: number, slot: Slot, entry: number): MsiMessage | undefined {
   const { msix, msi } = slot.model;
   if (mode === MSI_MODE.msix && msix?.enabled) return msix.entryMessage(entry);
   if (mode === MSI_MODE.msi && msi && msi.flags & MSI_ENABLE) return msi.message;
@@ -117,10 +123,10 @@ function arePortsConsistent({ machine, domain, records }: View): boolean {
   return ports.every((r) => machine.records.irqOfPort(r.port) === r.irq && domain.evtchn[r.pirq] === r.port);
 }
 
-function isGoneAfterDisable({ machine, records }: View): boolean {
+function isGoneAfterDisable({ machine, devices, records }: View): boolean {
   const frees = machine.options.deviceModel.switches.freeOnDisable;
-  for (const slot of machine.slots) {
-    const { mode, vectors } = machine.records.device(slot.guestBdf);
+  for (const [i, slot] of machine.slots.entries()) {
+    const { mode, vectors } = devices[i];
     // descriptors are still there between the write that disables and the end of the guest's own clean-up
     if (mode !== MSI_MODE.none || vectors !== 0) continue;
     if (records.some((r) => r.bdf === slot.guestBdf)) return false;
@@ -141,8 +147,8 @@ function areReservationsUsed({ machine, domain, records, live }: View): boolean 
   return true;
 }
 
-function isAllFreeAtRest({ machine, domain, records }: View): boolean {
-  const isAtRest = machine.slots.every((slot) => machine.records.device(slot.guestBdf).vectors === 0);
+function isAllFreeAtRest({ machine, devices, domain, records }: View): boolean {
+  const isAtRest = devices.every(({ vectors }) => vectors === 0);
   if (!isAtRest) return true;
   const held = new Set(records.map((r) => r.pirq));
   for (let pirq = machine.options.gsis; pirq < domain.nrPirqs; pirq++)
@@ -150,8 +156,7 @@ function isAllFreeAtRest({ machine, domain, records }: View): boolean {
   return true;
 }
 
-function isPinConsistent(machine: Machine, slot: Slot): boolean {
-  const { mode, vectors } = machine.records.device(slot.guestBdf);
+function isPinConsistent(slot: Slot, { mode, vectors }: View['devices'][number]): boolean {
   const { fn, model } = slot;
   const { msix, msi } = model.layout;
   const hasMsix = msix !== undefined && (fn.getConfig(msix.control, 2) & MSIX_ENABLE) !== 0;

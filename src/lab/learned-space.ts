@@ -1,6 +1,6 @@
 import { Prng } from '../core/index.ts';
 import { AccessBook } from './access-book.ts';
-import { BLOCK_WORDS, BlockPool, type BlockWrite } from './block-pool.ts';
+import { BLOCK_WORDS, BlockPool, NO_WRITE } from './block-pool.ts';
 import { Columns, Projection } from './columns.ts';
 import { DecisionTrees } from './decision-trees.ts';
 import { doubled } from './int-tables.ts';
@@ -9,7 +9,7 @@ import { NamelessStates } from './nameless-states.ts';
 import { RowSet } from './row-set.ts';
 import { type Section, Sections } from './sections.ts';
 import { BeginAnew, NameBits, type StateSpace } from './state-space.ts';
-import type { StepRun } from './step-run.ts';
+import type { StepRun, WordChange } from './step-run.ts';
 import { StepRunner } from './step-runner.ts';
 import type { Stepper, TaskPosition } from './stepper.ts';
 import { outcomeOf, type WatchableWorld } from './world.ts';
@@ -368,8 +368,9 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
         if (epoch === this.#book.epoch) {
           const after = this.#stepper.after(task, from.position, node);
           const next = this.#place(task, after, this.#locality?.tail(tail));
-          this.#doubt(this.#sections.follow(from.section, this.#places[next].stand.section, run));
-          return this.#keep(from, rows, at, this.#effectOf(run, from, next, steps));
+          const outcome = run.outcome();
+          this.#doubt(this.#sections.follow(from.section, this.#places[next].stand.section, outcome));
+          return this.#keep(from, rows, at, this.#effectOf(run, outcome, from, next, steps));
         }
       } finally {
         run.undo();
@@ -386,21 +387,23 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     return effect;
   }
 
-  #effectOf(run: StepRun, from: Stand, next: number, steps: number): StepEffect {
-    const byColumn = new Map<number, BlockWrite>();
-    for (const { word, value } of run.outcome()) {
+  #effectOf(run: StepRun, outcome: readonly WordChange[], from: Stand, next: number, steps: number): StepEffect {
+    // the columns written, each with the number of what is written there; words of a column need not be neighbours
+    const columns: number[] = [];
+    const writes: number[] = [];
+    for (const { word, value } of outcome) {
       const place = this.#columns.placeOf(word);
-      const column = place >> 4;
-      const write = byColumn.get(column) ?? { places: [], values: [] };
-      byColumn.set(column, write);
-      write.places.push(place & 15);
-      write.values.push(value ^ this.#initial[word]);
+      let at = columns.indexOf(place >> 4);
+      if (at < 0) {
+        at = columns.push(place >> 4) - 1;
+        writes.push(NO_WRITE);
+      }
+      writes[at] = this.#pool.writeAlso(writes[at], place & 15, value ^ this.#initial[word]);
     }
-    const columns = [...byColumn.keys()];
     return {
       next,
       columns: Int32Array.from(columns),
-      writes: Int32Array.from(byColumn.values(), (write) => this.#pool.numberOf(write)),
+      writes: Int32Array.from(writes),
       broken: run.broken,
       steps,
       accesses: run.accesses,
@@ -410,7 +413,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
         columns.some((column) => this.#nameless?.dependsOn(column)),
       changesInvariants: columns.some((column) => this.#stateBroken.dependsOn(column)),
       id: this.#effects.length,
-      words: this.#locality && { reads: [...run.conditions], writes: run.outcome().map(({ word }) => word) },
+      words: this.#locality && { reads: [...run.conditions], writes: outcome.map(({ word }) => word) },
     };
   }
 }

@@ -1,4 +1,4 @@
-import type { StepRun } from './step-run.ts';
+import type { WordChange } from './step-run.ts';
 import type { TrieNode } from './task-trie.ts';
 import type { WordRange } from './world.ts';
 
@@ -40,11 +40,11 @@ export class Sections {
   }
 
   /** Takes note of a step from one section to another. True if names may be given up from where that was not known. */
-  follow(from: Section, next: Section, run: StepRun): boolean {
+  follow(from: Section, next: Section, changes: readonly WordChange[]): boolean {
     next.before.add(from);
     const free = this.#free;
     const isFree = (word: number) => free !== undefined && word >= free.from && word < free.to;
-    const givesUp = run.outcome().some(({ word, before, value }) => isFree(word) && (value & ~before) !== 0);
+    const givesUp = changes.some(({ word, before, value }) => isFree(word) && (value & ~before) !== 0);
     return (givesUp || next.givesUp) && this.#giveUp(from);
   }
 

@@ -206,24 +206,28 @@ export class StateNames implements WorldNames {
     const domain = this.#domain;
     const { irqs, gsis } = this.#host;
     for (let irq = 0; irq < irqs.count; irq++) {
-      const isUsed = this.#irqs.isName(irq) ? irqs.used[irq] !== IRQ_UNUSED : irqs.action[irq] !== IRQ_ACTION.none;
-      if (this.#irqs.isMet(irq) || !(isUsed || domain.pirqOf(irq) !== 0)) continue;
+      const isName = this.#irqs.isName(irq);
+      const isUsed = isName ? irqs.used[irq] !== IRQ_UNUSED : irqs.action[irq] !== IRQ_ACTION.none;
+      if (!isUsed && (domain.irqPirq[irq] === ABSENT || domain.irqPirq[irq] === 0)) continue;
+      if (this.#irqs.isMet(irq)) continue;
       this.#put(irq);
       if (isUsed) this.#put(this.#irqs.tell(irq));
-      if (!isUsed || !this.#irqs.isName(irq)) this.#irqRecord(irq);
+      if (!isUsed || !isName) this.#irqRecord(irq);
     }
     this.#put(END);
-    for (const irq of this.#machine.records.irqList.numbers())
-      if (!this.#guestIrqs.isMet(irq)) {
-        this.#put(irq);
-        this.#put(this.#guestIrqs.tell(irq));
-      }
+    const { irqList } = this.#machine.records;
+    for (let i = 0; i < irqList.count; i++) {
+      const irq = irqList.at(i);
+      if (this.#guestIrqs.isMet(irq)) continue;
+      this.#put(irq);
+      this.#put(this.#guestIrqs.tell(irq));
+    }
     this.#put(END);
-    for (const [emuirq, pirq] of domain.emuirqPirq.entries())
-      if (pirq !== ABSENT) {
-        this.#put(emuirq);
-        this.#pirq(pirq);
-      }
+    for (let emuirq = 0; emuirq < domain.emuirqPirq.length; emuirq++) {
+      if (domain.emuirqPirq[emuirq] === ABSENT) continue;
+      this.#put(emuirq);
+      this.#pirq(domain.emuirqPirq[emuirq]);
+    }
     this.#put(END);
     for (let pirq = 0; pirq < domain.records; pirq++) {
       if (this.#pirqs.isMet(pirq) || !domain.hasRecord(pirq)) continue;

@@ -1,5 +1,12 @@
 import type { AccessBook, AccessEffect, KnownAccess } from './access-book.ts';
 
+/** A word before and after some accesses. */
+export interface WordChange {
+  word: number;
+  before: number;
+  value: number;
+}
+
 /** Several accesses one after another, as one: the words on which all together depend, and what they leave behind. */
 export class StepRun {
   /** Words that decide, in the order in which they do. */
@@ -55,10 +62,14 @@ export class StepRun {
   }
 
   /** Words whose value after all depends on this run: it differs, or might in another state. */
-  outcome(): { word: number; before: number; value: number }[] {
-    return this.changed
-      .filter((word) => this.#words[word] !== this.#before[word] || this.#conditionOf[word] !== this.#number)
-      .map((word) => ({ word, before: this.#before[word], value: this.#words[word] }));
+  outcome(): WordChange[] {
+    const changes: WordChange[] = [];
+    for (const word of this.changed) {
+      const before = this.#before[word];
+      const value = this.#words[word];
+      if (value !== before || this.#conditionOf[word] !== this.#number) changes.push({ word, before, value });
+    }
+    return changes;
   }
 
   undo(): void {
