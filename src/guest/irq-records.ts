@@ -101,6 +101,8 @@ export class KernelRecords {
   readonly #queue: Table<(typeof QUEUE)[number]>;
   readonly #fifo: Table<(typeof FIFO)[number]>;
   readonly irqList: IrqList;
+  /** Where the fields of a queue's row stand. */
+  readonly queueFields = placesOf(QUEUE);
   /** By queue row: the irq with its handler. Apart from the other fields, as it is a mere name. */
   readonly queueIrqs: Int32Array;
   /** By irq: the first queue row + 1 with its handler there; the others follow by `next`, ascending. */

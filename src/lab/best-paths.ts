@@ -28,6 +28,8 @@ export class BestPaths {
   #switches: Int32Array;
   /** Where a path comes from: state and last task in the layer before, as state × width + task. */
   #from: Int32Array;
+  /** What the tasks of the state before are called in this one, for paths to states that are known by other names. */
+  readonly #renamings = new Map<number, readonly number[]>();
   /** The place of each path among all of the layer by name, and how many there are; see {@link rank}. */
   #rank = new Int32Array(0);
   #paths = 0;
@@ -51,17 +53,28 @@ export class BestPaths {
     this.#paths = 1;
   }
 
-  /** `task` steps from a state of the layer before to state `to`; at `brokenAt` something is broken, if it is not 0. */
-  extend(to: number, before: BestPaths, from: number, task: number, brokenAt: number): void {
+  /**
+   * `task` steps from a state of the layer before to state `to`, whose tasks are called as `renaming` says; at `brokenAt`
+   * something is broken, if it is not 0.
+   */
+  extend(
+    to: number,
+    before: BestPaths,
+    from: number,
+    task: number,
+    brokenAt: number,
+    renaming?: readonly number[],
+  ): void {
     const width = this.#width;
     if (to >= this.#found.length) this.#grow();
-    const at = to * width + task;
+    const named = renaming ? renaming[task] : task;
+    const at = to * width + named;
     for (let i = 0; i < before.#found[from]; i++) {
       const last = before.#order[from * width + i];
       const path = from * width + last;
       const violatedAt = Math.min(before.#violatedAt[path], brokenAt || NEVER);
       const switches = before.#switches[path] + (last === task ? 0 : 1);
-      if (!this.#has(to, task)) this.#order[to * width + this.#found[to]++] = task;
+      if (!this.#has(to, named)) this.#order[to * width + this.#found[to]++] = named;
       else {
         const order = compare(violatedAt, switches, this.#violatedAt[at], this.#switches[at]);
         if (order > 0 || (order === 0 && before.#rank[path] > before.#rank[this.#from[at]])) continue;
@@ -69,6 +82,8 @@ export class BestPaths {
       this.#violatedAt[at] = violatedAt;
       this.#switches[at] = switches;
       this.#from[at] = path;
+      if (renaming) this.#renamings.set(at, renaming);
+      else this.#renamings.delete(at);
     }
   }
 
@@ -81,7 +96,8 @@ export class BestPaths {
       for (let i = 0; i < this.#found[state]; i++) {
         const last = this.#order[state * width + i];
         const at = state * width + last;
-        byName[before.#rank[this.#from[at]] * width + last] = at + 1;
+        const renaming = this.#renamings.get(at);
+        byName[before.#rank[this.#from[at]] * width + (renaming ? renaming.indexOf(last) : last)] = at + 1;
       }
     this.#rank = new Int32Array(states * width);
     this.#paths = 0;
@@ -113,10 +129,15 @@ export class BestPaths {
   /** Who makes each step of a path, given the layers from the first. */
   static choicesOf(layers: readonly BestPaths[], { level, state, last }: PathEnd): number[] {
     const choices: number[] = [];
+    // what the tasks of layer l are called at the end
+    let names: readonly number[] | undefined;
     for (let l = level, s = state, task = last; l > 0; l--) {
-      choices.push(task);
+      choices.push(names ? names[task] : task);
       const width = layers[l].#width;
-      const from = layers[l].#from[s * width + task];
+      const at = s * width + task;
+      const from = layers[l].#from[at];
+      const renaming = layers[l].#renamings.get(at);
+      if (renaming) names = names ? renaming.map((name) => names![name]) : renaming;
       s = Math.floor(from / width);
       task = from % width;
     }

@@ -19,17 +19,21 @@ export class Columns {
   readonly #runOfColumn: number[] = [];
   readonly #open = new Map<number, number>();
   readonly #isRead = new Set<number>();
-  readonly #isIdentity: (word: number) => boolean;
+  readonly #isKey: (word: number) => boolean;
 
-  /** @param first columns that are used otherwise, all of which tell states apart */
-  constructor(arena: Arena, first: number) {
+  /**
+   * @param first columns that are used otherwise
+   * @param key those of them that tell states apart
+   * @param isKey words that tell states apart by themselves, the same for all words of a run
+   */
+  constructor(arena: Arena, first: number, key: readonly number[], isKey: (word: number) => boolean) {
     this.#first = first;
     this.count = first;
-    this.key = Int32Array.from({ length: first }, (_, i) => i);
+    this.key = Int32Array.from(key);
     this.#place = new Int32Array(arena.words.length).fill(-1);
     this.#runOf = new Int32Array(arena.words.length);
     for (const [i, { from, to }] of arena.runs().entries()) this.#runOf.fill(i, from, to);
-    this.#isIdentity = (word) => arena.isIdentity(word);
+    this.#isKey = isKey;
   }
 
   /** Column and place of a word as `column << 4 | place`; −1 if it has never changed. */
@@ -51,7 +55,7 @@ export class Columns {
       const run = this.#runOf[word];
       if (this.#isRead.has(run)) continue;
       this.#isRead.add(run);
-      const columns = this.ofRuns((r) => r === run).filter((column) => this.#isIdentity(this.words[column][0]));
+      const columns = this.ofRuns((r) => r === run).filter((column) => this.#isKey(this.words[column][0]));
       this.key = Int32Array.from([...this.key, ...columns]);
       isNews ||= columns.length > 0;
     }
@@ -82,7 +86,7 @@ export class Columns {
       this.words[column] = [];
       this.#runOfColumn[column] = run;
       this.#open.set(run, column);
-      if (this.#isRead.has(run) && this.#isIdentity(word)) this.key = Int32Array.from([...this.key, column]);
+      if (this.#isRead.has(run) && this.#isKey(word)) this.key = Int32Array.from([...this.key, column]);
     }
     this.#place[word] = (column << 4) | (this.words[column].push(word) - 1);
   }

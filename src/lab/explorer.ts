@@ -2,6 +2,7 @@ import { type Shard, UsageError } from '../core/index.ts';
 import { BestPaths, NEVER, type PathEnd } from './best-paths.ts';
 import { LearnedSpace } from './learned-space.ts';
 import { PathCounts } from './path-counts.ts';
+import { Permutations } from './permutations.ts';
 import { PlainSpace } from './plain-space.ts';
 import { runDigest } from './schedule.ts';
 import { BeginAnew, type StateSpace } from './state-space.ts';
@@ -85,7 +86,11 @@ export function explore(world: World, stepper: Stepper, options: ExploreOptions 
   const space =
     isPlain || !isWatchable(world)
       ? new PlainSpace(world, stepper)
-      : new LearnedSpace(world, stepper, { isMerging, isPart: options.shard !== undefined });
+      : new LearnedSpace(world, stepper, {
+          isMerging,
+          isPart: options.shard !== undefined,
+          isAlike: options.isSymmetric && (options.prefix ?? []).length === 0,
+        });
   for (;;)
     try {
       return walk(space as StateSpace<unknown>, options);
@@ -144,7 +149,7 @@ function walk<Layer>(space: StateSpace<Layer>, options: ExploreOptions): Explora
       for (let task = 0; task < tasks; task++) {
         if (space.isDone(layer, state, task)) continue;
         isFinished = false;
-        if (isSymmetric && space.isIdle(layer, state, task)) {
+        if (isSymmetric && !space.isAlike && space.isIdle(layer, state, task)) {
           if (!mayBeFirst) continue;
           mayBeFirst = false;
         }
@@ -152,7 +157,7 @@ function walk<Layer>(space: StateSpace<Layer>, options: ExploreOptions): Explora
         const target = space.step(layer, state, task, next);
         const { broken } = space;
         nextPaths.add(target, paths, state);
-        nextBest.extend(target, best[level - 1], state, task, broken === 0 ? 0 : level);
+        nextBest.extend(target, best[level - 1], state, task, broken === 0 ? 0 : level, space.renaming);
         result.transitions++;
         result.accesses += space.accesses;
         result.merged += space.merged;
@@ -187,7 +192,7 @@ function walk<Layer>(space: StateSpace<Layer>, options: ExploreOptions): Explora
     result.witnesses.set(outcome, inSteps(space, prefix, BestPaths.choicesOf(best, end)));
     if (end.violatedAt !== NEVER) result.brokenAt.set(outcome, end.violatedAt);
   }
-  return isSymmetric ? overAllNames(result, tasks) : result;
+  return isSymmetric ? overAllNames(result, tasks, space.isAlike) : result;
 }
 
 /** A layer in a few words that differ where its states differ in number, order, or interleavings through them. */
@@ -208,17 +213,20 @@ function inSteps<Layer>(space: StateSpace<Layer>, prefix: readonly number[], cho
   });
 }
 
-/** What all ways to name alike tasks make of what one way has found; a witness is renamed with its outcome. */
-function overAllNames(result: Exploration, tasks: number): Exploration {
+/**
+ * What all ways to name alike tasks make of what one way has found; a witness is renamed with its outcome.
+ * @param isOfAll counts are of all ways already, though what the tasks are called is not known
+ */
+function overAllNames(result: Exploration, tasks: number, isOfAll: boolean): Exploration {
   const outcomes = new Map<string, bigint>();
   const witnesses = new Map<string, number[]>();
   const brokenAt = new Map<string, number>();
-  let interleavings = 0n;
-  for (const names of permutations(Array.from({ length: tasks }, (_, i) => i))) {
+  const ways = new Permutations(tasks).all;
+  const share = isOfAll ? BigInt(ways.length) : 1n;
+  for (const names of ways) {
     for (const [outcome, paths] of result.outcomes) {
       const renamed = names.map((name) => outcome[name]).join('');
       outcomes.set(renamed, (outcomes.get(renamed) ?? 0n) + paths);
-      interleavings += paths;
       const choices = result.witnesses.get(outcome)!.map((task) => names.indexOf(task));
       const found = { choices, brokenAt: result.brokenAt.get(outcome) };
       const known = witnesses.get(renamed);
@@ -228,12 +236,12 @@ function overAllNames(result: Exploration, tasks: number): Exploration {
       else brokenAt.set(renamed, found.brokenAt);
     }
   }
+  let interleavings = 0n;
+  for (const [outcome, paths] of outcomes) {
+    outcomes.set(outcome, paths / share);
+    interleavings += paths / share;
+  }
   return { ...result, interleavings, outcomes, witnesses, brokenAt };
-}
-
-function permutations(items: readonly number[]): number[][] {
-  if (items.length <= 1) return [[...items]];
-  return items.flatMap((first, i) => permutations(items.toSpliced(i, 1)).map((rest) => [first, ...rest]));
 }
 
 /** Interleavings by the number of good controllers, zero counts left out, ascending. */

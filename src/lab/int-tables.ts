@@ -42,6 +42,20 @@ export class PairMap {
   }
 }
 
+/** Numbers for sequences of whole numbers; 0 is the empty one. */
+export class Tuples {
+  readonly #next = new PairMap();
+  #count = 0;
+
+  /** The number of a sequence and one number more. */
+  after(sequence: number, member: number): number {
+    const known = this.#next.get(sequence, member);
+    if (known >= 0) return known;
+    this.#next.add(sequence, member, ++this.#count);
+    return this.#count;
+  }
+}
+
 function hashPair(a: number, b: number): number {
   const h = Math.imul(a ^ Math.imul(b, 0x85ebca6b), 0x9e3779b1);
   return h ^ (h >>> 15);

@@ -32,6 +32,8 @@ interface Stand {
   root: number;
   isDone: boolean;
   section: Section;
+  /** The same number for all tasks that stand at markers of the same name. */
+  alike: number;
 }
 
 /** Where a task stands, and how it has come there as far as that matters. */
@@ -65,6 +67,8 @@ interface StepEffect {
 export interface LearnedLayer {
   readonly set: RowSet;
   broken: Int32Array;
+  /** Where tasks are alike: the order in which each state tells them. */
+  orders: number[];
 }
 
 /**
@@ -75,6 +79,8 @@ export interface LearnedLayer {
  */
 export class LearnedSpace implements StateSpace<LearnedLayer> {
   readonly tasks: number;
+  readonly isAlike: boolean;
+  renaming: readonly number[] | undefined;
   readonly invariants: readonly string[];
   broken = 0;
   stepsTaken = 1;
@@ -92,6 +98,9 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
   readonly #places: Place[] = [];
   readonly #placeOf = new Map<string, number>();
   readonly #stands = new Map<string, Stand>();
+  /** Numbers of stands without the names of tasks, and those of a state's tasks. */
+  readonly #alikeOf = new Map<string, number>();
+  readonly #alikeStands: number[] = [];
   readonly #sections: Sections;
   #trees = new DecisionTrees();
   #effects: StepEffect[] = [];
@@ -110,9 +119,10 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
 
   /**
    * @param isMerging fine steps that are no choice points are made at once with the one before
+   * @param isAlike tasks differ in nothing but their names; what they are called tells no states apart then
    * @param isPart not all interleavings are followed: what shows only in others is not supposed
    */
-  constructor(world: WatchableWorld, stepper: Stepper, { isMerging = true, isPart = false } = {}) {
+  constructor(world: WatchableWorld, stepper: Stepper, { isMerging = true, isPart = false, isAlike = false } = {}) {
     this.#world = world;
     this.#sections = new Sections(world.names?.free, isPart);
     this.#stepper = stepper;
@@ -120,10 +130,16 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     this.invariants = this.#bits.names;
     this.#initial = world.arena.words.slice();
     this.#words = world.arena.words;
-    this.#columns = new Columns(world.arena, this.tasks + 1);
-    const isName = (word: number) => !world.arena.isIdentity(word);
-    if (world.names) this.#nameless = new NamelessStates(world.names, this.#columns, isName, this.tasks);
-    this.#stateBroken = new Projection(this.#columns, undefined, { isName, column: this.tasks });
+    const { arena, names } = world;
+    this.isAlike = isAlike && stepper.grain === 'group' && !isPart && NamelessStates.canBeAlike(world);
+    const own = new Set(this.isAlike ? names!.alike!.words.flatMap((words) => [...words]) : []);
+    const isName = (word: number) => !arena.isIdentity(word);
+    const isTold = (word: number) => isName(word) || own.has(word);
+    const first = Array.from({ length: this.tasks + 1 }, (_, column) => column);
+    this.#columns = new Columns(arena, first.length, this.isAlike ? [this.tasks] : first, (word) => !isTold(word));
+    if (names)
+      this.#nameless = new NamelessStates(names, this.#columns, isName, this.#initial, this.tasks, this.isAlike);
+    this.#stateBroken = new Projection(this.#columns, undefined, { isName: isTold, column: this.tasks });
     this.#book = new AccessBook(
       world,
       this.#bits,
@@ -159,12 +175,14 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     }
     rows[at + this.tasks] = this.#identityOfRow(rows, at);
     layer.set.close(this.#columns.key);
+    layer.orders[0] = this.#nameless?.order ?? 0;
     layer.broken[0] = this.#brokenIn(rows, at);
     return layer;
   }
 
   layer(used?: LearnedLayer): LearnedLayer {
-    if (used?.set.stride !== this.#stride) return { set: new RowSet(this.#stride), broken: new Int32Array(64) };
+    if (used?.set.stride !== this.#stride)
+      return { set: new RowSet(this.#stride), broken: new Int32Array(64), orders: [] };
     used.set.clear();
     return used;
   }
@@ -197,7 +215,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     const { columns, writes } = effect;
     for (let i = 0; i < columns.length; i++) rows[at + columns[i]] = this.#pool.write(writes[i], rows[at + columns[i]]);
     const { pins } = this.#places[source[base + task]];
-    if (effect.changesIdentity || pins !== this.#places[effect.next].pins)
+    if (this.isAlike || effect.changesIdentity || pins !== this.#places[effect.next].pins)
       rows[at + this.tasks] = this.#identityOfRow(rows, at);
     const known = to.set.count;
     const target = to.set.close(this.#columns.key);
@@ -205,11 +223,20 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
       if (target >= to.broken.length) to.broken = doubled(to.broken);
       to.broken[target] = effect.changesInvariants ? this.#brokenIn(rows, at) : from.broken[state];
     }
+    if (this.isAlike) this.#rename(to, target, target === known);
     this.broken = effect.broken | to.broken[target];
     this.stepsTaken = effect.steps;
     this.accesses = effect.accesses;
     this.merged = effect.merged;
     return target;
+  }
+
+  /** What the tasks of the state just made are called in the state that it is known as. */
+  #rename({ orders }: LearnedLayer, state: number, isNew: boolean): void {
+    const { order, orders: permutations } = this.#nameless!;
+    if (isNew) orders[state] = order;
+    const renaming = permutations.between(order, orders[state]);
+    this.renaming = renaming === 0 ? undefined : permutations.all[renaming];
   }
 
   outcome({ set }: LearnedLayer, state: number): string {
@@ -278,6 +305,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
 
   #identityOfRow(rows: Int32Array, at: number): number {
     if (!this.#nameless) return 0;
+    if (this.isAlike) return this.#identityOfAlike(this.#nameless, rows, at);
     let settled = 0;
     let pins = 0;
     for (let task = 0; task < this.tasks; task++) {
@@ -286,6 +314,19 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
       if (own !== 0) pins = this.#nameless.pins.union(pins, own);
     }
     return this.#nameless.value(rows, at, settled, pins, () => this.#load(rows, at));
+  }
+
+  #identityOfAlike(nameless: NamelessStates, rows: Int32Array, at: number): number {
+    let settled = 0;
+    for (let task = 0; task < this.tasks; task++) {
+      const { stand } = this.#places[rows[at + task]];
+      if (!stand.section.givesUp) settled |= 1 << task;
+      this.#alikeStands[task] = stand.alike;
+    }
+    return nameless.valueAlike(rows, at, this.#alikeStands, settled, () => {
+      this.#load(rows, at);
+      return this.#words;
+    });
   }
 
   #brokenIn(rows: Int32Array, at: number): number {
@@ -341,7 +382,8 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
       let stand = this.#stands.get(stem);
       if (!stand) {
         const isDone = this.#stepper.isDone(task, position);
-        stand = { task, position, root: this.#trees.plant(), isDone, section: this.#sections.of(position.node) };
+        const section = this.#sections.of(position.node);
+        stand = { task, position, root: this.#trees.plant(), isDone, section, alike: this.#alike(position) };
         this.#stands.set(stem, stand);
       }
       place =
@@ -353,6 +395,13 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
       this.#placeOf.set(key, place);
     }
     return place;
+  }
+
+  #alike({ node, steps }: TaskPosition): number {
+    const name = `${node.request?.op === 'step' ? node.request.name : ''} ${steps}`;
+    const known = this.#alikeOf.get(name) ?? this.#alikeOf.size;
+    this.#alikeOf.set(name, known);
+    return known;
   }
 
   /** Puts a step together from its accesses. */

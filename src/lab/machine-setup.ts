@@ -29,7 +29,8 @@ export const GUEST_DOMAIN = 1;
 const FIRST_GUEST_DEVICE = 3;
 const FIRST_HOST_BUS = 3;
 const FIRST_RAM_ADDRESS = 0x1000_0000;
-const RAM_STRIDE = 0x0100_0000;
+/** Room for each controller's memory. */
+export const RAM_STRIDE = 0x0100_0000;
 const GUEST_TABLE_BASE = 0xf100_0000;
 /** Enough for a driver to see that reads work. */
 const NAMESPACE_BYTES = 1 << 16;

@@ -1,29 +1,72 @@
 import { fingerprintWords } from '../core/index.ts';
 import { type Columns, Projection } from './columns.ts';
+import { Tuples } from './int-tables.ts';
+import { Permutations } from './permutations.ts';
 import { PinSets } from './pin-sets.ts';
 import { PRINT, RowSet } from './row-set.ts';
 import type { TrieNode } from './task-trie.ts';
-import type { WorldNames } from './world.ts';
+import type { AlikeTasks, World, WorldNames } from './world.ts';
+
+/** Most tasks of which every order is tried. */
+const MAX_ALIKE = 4;
 
 /**
  * Numbers for what states are without names: equal for two exactly if the world tells them alike. Names that a task may
  * have in hand, as it has learned them since its last marker, are told as they are, and so are those whose records the
  * tail of its last transition has touched (see Locality): states in which a task stands at one place agree on them.
+ *
+ * Where tasks are alike, which of them is where is told without their names as well: in the order of where they stand, and
+ * of tasks that stand at one place in that which gives the least fingerprint.
  */
 export class NamelessStates {
   readonly pins = new PinSets();
+  /** The order in which the last state asked for tells its tasks. */
+  order = 0;
+  readonly orders: Permutations;
   readonly #names: WorldNames;
   readonly #known: Projection;
   readonly #tasks: number;
+  readonly #initial: Int32Array;
+  readonly #alike: AlikeTasks | undefined;
+  /** What each task has for itself, and the numbers for it in the last state asked for. */
+  readonly #own: Projection[] = [];
+  readonly #ownNumbers: number[] = [];
+  /** By the places of all tasks: orders in which they can be told. */
+  readonly #ordersAt: (readonly number[] | undefined)[] = [];
+  readonly #tuples = new Tuples();
   /** Fingerprints of what was told. */
   readonly #told = new RowSet(4);
-  readonly #print = new Int32Array(4);
+  #print = new Int32Array(4);
+  #least = new Int32Array(4);
+  #words = new Int32Array(1 << 10);
 
-  /** @param isName words that the world tells */
-  constructor(names: WorldNames, columns: Columns, isName: (word: number) => boolean, tasks: number) {
+  /** True if tasks of a world can be told without their names, where nothing else tells them apart. */
+  static canBeAlike(world: World): boolean {
+    return (world.names?.alike?.words.length ?? Infinity) <= MAX_ALIKE;
+  }
+
+  /**
+   * @param isName words that the world tells
+   * @param initial the state from which words differ
+   */
+  constructor(
+    names: WorldNames,
+    columns: Columns,
+    isName: (word: number) => boolean,
+    initial: Int32Array,
+    tasks: number,
+    isAlike: boolean,
+  ) {
     this.#names = names;
     this.#tasks = tasks;
+    this.#initial = initial;
+    this.#alike = isAlike ? names.alike : undefined;
+    this.orders = new Permutations(isAlike ? tasks : 1);
     this.#known = new Projection(columns, isName);
+    for (const words of this.#alike?.words ?? []) {
+      const own = new Set(words);
+      this.#own.push(new Projection(columns, (word) => own.has(word)));
+    }
   }
 
   dependsOn(column: number): boolean {
@@ -43,14 +86,82 @@ export class NamelessStates {
     return this.pins.add(names);
   }
 
-  /** The number of a row's state; `load` puts it into the world. */
+  /** The number of a row's state; `load` puts it into `words`. */
   value(rows: Int32Array, at: number, settled: number, pins: number, load: () => void): number {
     return this.#known.value(rows, at, (pins << this.#tasks) | settled, () => {
       load();
       fingerprintWords(this.#print, this.#names.tell(settled, this.pins.sets[pins]));
-      const print = this.#told.open();
-      this.#told.rows.set(this.#print, print);
-      return this.#told.close(PRINT);
+      return this.#numberOf(this.#print);
     });
   }
+
+  /**
+   * The same where tasks are alike, at the places `stands` (numbers that are the same for all tasks). The order in which
+   * they are told is left in `order`.
+   */
+  valueAlike(rows: Int32Array, at: number, stands: readonly number[], settled: number, load: () => Int32Array): number {
+    let places = 0;
+    for (const stand of stands) places = this.#tuples.after(places, stand);
+    let key = places;
+    for (let task = 0; task < this.#tasks; task++) {
+      this.#ownNumbers[task] = this.#own[task].value(rows, at, 0, () => this.#ownNumber(task, load()));
+      key = this.#tuples.after(key, this.#ownNumbers[task]);
+    }
+    const value = this.#known.value(rows, at, key, () => {
+      load();
+      let best = -1;
+      for (const number of this.#ordersOf(places, stands)) {
+        this.#tellAlike(stands, settled, this.orders.all[number]);
+        if (best >= 0 && comparePrints(this.#print, this.#least) >= 0) continue;
+        best = number;
+        [this.#print, this.#least] = [this.#least, this.#print];
+      }
+      return this.#numberOf(this.#least) * this.orders.all.length + best;
+    });
+    this.order = value % this.orders.all.length;
+    return Math.floor(value / this.orders.all.length);
+  }
+
+  /** The orders in which tasks can be told: those in which their places ascend. */
+  #ordersOf(places: number, stands: readonly number[]): readonly number[] {
+    return (this.#ordersAt[places] ??= [...this.orders.all.keys()].filter((number) =>
+      this.orders.all[number].every((task, k, order) => k === 0 || stands[order[k - 1]] <= stands[task]),
+    ));
+  }
+
+  /** A number for what a task has for itself, the same for tasks that have the same. */
+  #ownNumber(task: number, words: Int32Array): number {
+    const { words: wordsOf, asFirst } = this.#alike!;
+    const own = wordsOf[task];
+    const told: number[] = [];
+    for (const [k, word] of own.entries())
+      if (words[word] !== this.#initial[word]) told.push(k, asFirst.call(this.#alike, task, k, words[word]));
+    fingerprintWords(this.#print, Int32Array.from(told));
+    return this.#numberOf(this.#print);
+  }
+
+  #tellAlike(stands: readonly number[], settled: number, order: readonly number[]): void {
+    const told = this.#names.tell(settled, [], order);
+    if (this.#words.length < told.length + 2 * order.length)
+      this.#words = new Int32Array(2 * told.length + 2 * order.length);
+    const all = this.#words;
+    all.set(told);
+    let count = told.length;
+    for (const task of order) {
+      all[count++] = stands[task];
+      all[count++] = this.#ownNumbers[task];
+    }
+    fingerprintWords(this.#print, all, count);
+  }
+
+  #numberOf(print: Int32Array): number {
+    const at = this.#told.open();
+    this.#told.rows.set(print, at);
+    return this.#told.close(PRINT);
+  }
+}
+
+function comparePrints(a: Int32Array, b: Int32Array): number {
+  for (let i = 0; i < 4; i++) if (a[i] !== b[i]) return a[i] - b[i];
+  return 0;
 }

@@ -20,6 +20,8 @@ class PlainLayer {
  */
 export class PlainSpace implements StateSpace<PlainLayer> {
   readonly tasks: number;
+  readonly isAlike = false;
+  readonly renaming = undefined;
   readonly invariants: readonly string[];
   broken = 0;
   readonly stepsTaken = 1;

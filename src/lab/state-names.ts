@@ -13,6 +13,7 @@ import {
   NO_MSI,
   PIRQ_ALLOCATED,
 } from '../xen/index.ts';
+import { AlikeSlots } from './alike-slots.ts';
 import type { Machine, Slot } from './machine.ts';
 import { GUEST_DOMAIN, HOST_DOMAIN } from './machine-setup.ts';
 import { NameOwners, namesInAnswer, partsOf, SORT } from './name-places.ts';
@@ -47,6 +48,10 @@ export class StateNames implements WorldNames {
   readonly #hostDomain: Domain;
   /** By the kernel's row of a function: its bit as a controller. */
   readonly #bitOfRow: number[] = [];
+  /** By the same: its place in the order of telling. */
+  readonly #placeOfRow: number[] = [];
+  readonly #naturalOrder: readonly number[];
+  readonly alike: AlikeSlots | undefined;
   readonly #words = new Int32Array(MAX_WORDS);
   #count = 0;
   readonly #pirqs: Names;
@@ -75,6 +80,8 @@ export class StateNames implements WorldNames {
     this.#holders = new Int32Array(this.#domain.records);
     this.#irqs = new Names(gsis, irqs.count, (irq) => irqs.used[irq] !== 0);
     this.#hostDomain = hypervisor.domain(HOST_DOMAIN);
+    this.#naturalOrder = slots.map((_, i) => i);
+    this.alike = AlikeSlots.of(machine);
     this.#keepsEver = machine.options.kernel.reuse === 'R0';
     for (const [i, slot] of slots.entries()) this.#bitOfRow[records.rowOf(slot.guestBdf)] = 1 << i;
     const { table } = records.irqList;
@@ -94,12 +101,12 @@ export class StateNames implements WorldNames {
     this.free = { from, to: from + Math.ceil(this.#domain.free.size / 32) };
   }
 
-  tell(settled: number, pinned: readonly number[]): Int32Array {
+  tell(settled: number, pinned: readonly number[], order: readonly number[] = this.#naturalOrder): Int32Array {
     this.#count = 0;
     for (const names of [this.#pirqs, this.#irqs, this.#guestIrqs]) names.clear();
     this.#pin(pinned, 1);
     try {
-      this.#tell(settled);
+      this.#tell(settled, order);
     } finally {
       this.#pin(pinned, 0);
     }
@@ -122,13 +129,17 @@ export class StateNames implements WorldNames {
     this.#put(this.#isExact || this.#pinned[sort][number] ? number : 0);
   }
 
-  #tell(settled: number): void {
+  #tell(settled: number, order: readonly number[]): void {
     this.#holders.fill(0);
     this.#isExact = this.#machine.slots.some(({ model }) => model.msi && isUsed(model.msi));
     for (const names of [this.#pirqs, this.#irqs, this.#guestIrqs]) names.isExactNow = this.#isExact;
-    for (const [i, slot] of this.#machine.slots.entries()) {
+    for (let place = 0; place < order.length; place++) {
+      const slot = this.#machine.slots[order[place]];
+      this.#placeOfRow[this.#machine.records.rowOf(slot.guestBdf)] = place;
+    }
+    for (const i of order) {
       this.#holder = 1 << i;
-      this.#slot(slot);
+      this.#slot(this.#machine.slots[i]);
     }
     this.#holder = 0;
     this.#others();
@@ -277,16 +288,23 @@ export class StateNames implements WorldNames {
     const port = words[at + IRQ.port];
     this.#put(words[at + IRQ.type]);
     this.#put(words[at + IRQ.flags]);
-    this.#put(device);
+    this.#put(device > 0 ? 1 + this.#placeOfRow[device - 1] : 0);
     this.#put(words[at + IRQ.entry]);
     this.#put(words[at + IRQ.idtVector]);
     this.#holder = device > 0 ? this.#bitOfRow[device - 1] : 0;
     this.#pirq(pirq);
     this.#holder = 0;
     this.#put(irqList.olderWith(pirq, irq));
-    this.#put(records.handlerRows[irq]);
+    this.#handlers(records.handlerRows[irq]);
     this.#put(port === 0 ? 0 : 1 + Number(this.#domain.hasPort(pirq) && this.#domain.evtchn[pirq] === port));
     if (port > 0) this.#port(port);
+  }
+
+  /** The first of the queues that handle an irq; the others follow from its row. */
+  #handlers(link: number): void {
+    const { queues } = this.#machine.records.shape;
+    if (link > 0) this.#put(1 + this.#placeOfRow[Math.trunc((link - 1) / queues)] * queues + ((link - 1) % queues));
+    else this.#put(0);
   }
 
   #port(port: number): void {

@@ -4,6 +4,10 @@
  */
 export interface StateSpace<Layer> {
   readonly tasks: number;
+  /** States that differ only in what tasks are called are one. */
+  readonly isAlike: boolean;
+  /** What the tasks of the state before are called in the one that the last step led to; undefined if nothing changes. */
+  readonly renaming: readonly number[] | undefined;
   /** Names of invariants; what is broken is told as bits by this list, which may grow. */
   readonly invariants: readonly string[];
   /** The layer of the start: one state, number 0. */

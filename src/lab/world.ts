@@ -17,14 +17,25 @@ export interface WorldNames {
    * effects, in a buffer that the next call uses again. States of which it is the same behave alike but for names.
    * @param settled tasks that will never give up a name, as bits
    * @param pinned names that are told as they are, because a task may have them in hand or goes by them
+   * @param order tasks in the order in which they are told; by default the natural one
    * @throws BeginAnew if what was taken for names turns out to be none; from now on it is not taken for such
    */
-  tell(settled: number, pinned: readonly number[]): Int32Array;
+  tell(settled: number, pinned: readonly number[], order?: readonly number[]): Int32Array;
   /** Words with a bit for each free name: a step that sets one there gives a name up. */
   readonly free: WordRange;
   /** Names whose records words belong to; and those that a task may learn from an answer. */
   ownersOf(words: Iterable<number>): number[];
   namesInAnswer(request: Access, answer: Answer): number[];
+  /** Tasks that differ in nothing but what they are called, if they do. */
+  readonly alike?: AlikeTasks | undefined;
+}
+
+/** What belongs to one task alone, besides names: task t's word k stands for the same as that of any other. */
+export interface AlikeTasks {
+  /** Words of the arena, by task and k. */
+  readonly words: readonly Int32Array[];
+  /** A value of a task's word k as it would be if the task were the first; of two tasks different values stay different. */
+  asFirst(task: number, k: number, value: number): number;
 }
 
 /**
