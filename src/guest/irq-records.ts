@@ -1,7 +1,7 @@
 import { Arena, UsageError } from '../core/index.ts';
 import { formatBdf } from '../pci/function.ts';
 import { ENOSPC } from './errno.ts';
-import { IrqList } from './irq-list.ts';
+import { IRQ, IrqList } from './irq-list.ts';
 import { placesOf, Table } from './table.ts';
 
 /** How many of everything a guest's kernel can hold; fixes the size of its state. */
@@ -164,21 +164,22 @@ export class KernelRecords {
 
   /** Irq records in list order. */
   irqs(): IrqRecord[] {
-    return this.irqList.numbers().map((irq) => this.irq(irq));
+    return Array.from({ length: this.irqList.count }, (_, i) => this.irq(this.irqList.at(i)));
   }
 
   irq(irq: number): IrqRecord {
-    const { table } = this.irqList;
-    const device = table.get(irq, 'device');
+    const { words } = this.irqList.table;
+    const at = IRQ.width * irq;
+    const device = words[at + IRQ.device];
     return {
       irq,
-      type: table.get(irq, 'type'),
-      port: table.get(irq, 'port'),
-      pirq: table.get(irq, 'pirq'),
-      flags: table.get(irq, 'flags'),
+      type: words[at + IRQ.type],
+      port: words[at + IRQ.port],
+      pirq: words[at + IRQ.pirq],
+      flags: words[at + IRQ.flags],
       bdf: device ? this.#device.get(device - 1, 'bdf') - 1 : undefined,
-      entry: table.get(irq, 'entry'),
-      idtVector: table.get(irq, 'idtVector'),
+      entry: words[at + IRQ.entry],
+      idtVector: words[at + IRQ.idtVector],
     };
   }
 

@@ -109,12 +109,15 @@ export class NamelessStates {
     }
     const value = this.#known.value(rows, at, key, () => {
       load();
-      let best = -1;
-      for (const number of this.#ordersOf(places, stands)) {
-        this.#tellAlike(stands, settled, this.orders.all[number]);
-        if (best >= 0 && comparePrints(this.#print, this.#least) >= 0) continue;
-        best = number;
-        [this.#print, this.#least] = [this.#least, this.#print];
+      const orders = this.#ordersOf(places, stands);
+      let best = orders[0];
+      for (const order of orders) {
+        this.#tellAlike(stands, settled, this.orders.all[order]);
+        if (order !== orders[0] && comparePrints(this.#print, this.#least) >= 0) continue;
+        best = order;
+        const print = this.#least;
+        this.#least = this.#print;
+        this.#print = print;
       }
       return this.#numberOf(this.#least) * this.orders.all.length + best;
     });

@@ -6,6 +6,8 @@ export class Names {
   /** Tell numbers as they are: one was given up that something still referred to. */
   isExact = false;
   isExactNow = false;
+  /** Some number or all are told as they are. */
+  hasExceptions = false;
   /** Tell these as they are. */
   readonly pinned: Uint8Array;
   readonly #first: number;
@@ -36,13 +38,20 @@ export class Names {
 
   /** A word for a number: > 0 for a name, else for the number itself. @throws BeginAnew if a free one is referred to */
   tell(number: number): number {
-    if (!this.isName(number)) return plainly(number);
+    const order = this.#order;
+    if (number < this.#first || number >= order.length) return plainly(number);
+    const met = order[number];
+    const told = met !== 0 ? met : this.#meet(number);
+    if (this.hasExceptions && (this.isExact || this.isExactNow || this.pinned[number] !== 0)) return plainly(number);
+    return told;
+  }
+
+  #meet(number: number): number {
     if (!this.isExact && this.#isHeld && !this.#isHeld(number)) {
-      this.isExact = true;
+      this.isExact = this.hasExceptions = true;
       throw new BeginAnew();
     }
-    const order = (this.#order[number] ||= this.numbers.push(number));
-    return this.isExact || this.isExactNow || this.pinned[number] !== 0 ? plainly(number) : order;
+    return (this.#order[number] = this.numbers.push(number));
   }
 }
 

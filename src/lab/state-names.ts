@@ -57,6 +57,8 @@ export class StateNames implements WorldNames {
   readonly #pirqs: Names;
   readonly #irqs: Names;
   readonly #guestIrqs: Names;
+  readonly #sorts: readonly Names[];
+  #hasPins = false;
   /** By pirq: controllers that refer to it, as bits; and whose references are told now. */
   readonly #holders: Int32Array;
   #holder = 0;
@@ -92,8 +94,8 @@ export class StateNames implements WorldNames {
     );
     const { ports } = this.#domain;
     const { msis } = this.#host;
-    this.#pinned = [];
-    for (const { pinned } of [this.#pirqs, this.#irqs, this.#guestIrqs]) this.#pinned.push(pinned);
+    this.#sorts = [this.#pirqs, this.#irqs, this.#guestIrqs];
+    this.#pinned = this.#sorts.map((names) => names.pinned);
     for (const count of [ports.state.length, msis.capacity, machine.arena.words.length])
       this.#pinned.push(new Uint8Array(count));
     this.#owners = new NameOwners(machine.arena, irqs.maxGuests);
@@ -103,7 +105,8 @@ export class StateNames implements WorldNames {
 
   tell(settled: number, pinned: readonly number[], order: readonly number[] = this.#naturalOrder): Int32Array {
     this.#count = 0;
-    for (const names of [this.#pirqs, this.#irqs, this.#guestIrqs]) names.clear();
+    for (const names of this.#sorts) names.clear();
+    this.#hasPins = pinned.length > 0;
     this.#pin(pinned, 1);
     try {
       this.#tell(settled, order);
@@ -132,7 +135,10 @@ export class StateNames implements WorldNames {
   #tell(settled: number, order: readonly number[]): void {
     this.#holders.fill(0);
     this.#isExact = this.#machine.slots.some(({ model }) => model.msi && isUsed(model.msi));
-    for (const names of [this.#pirqs, this.#irqs, this.#guestIrqs]) names.isExactNow = this.#isExact;
+    for (const names of this.#sorts) {
+      names.isExactNow = this.#isExact;
+      names.hasExceptions = this.#isExact || names.isExact || this.#hasPins;
+    }
     for (let place = 0; place < order.length; place++) {
       const slot = this.#machine.slots[order[place]];
       this.#placeOfRow[this.#machine.records.rowOf(slot.guestBdf)] = place;
@@ -189,7 +195,7 @@ export class StateNames implements WorldNames {
     for (let entry = 0, at = 0; entry < count; entry++, at += 3) {
       this.#pirq(pirqs[entry]);
       this.#message(latched[at], latched[at + 1], latched[at + 2]);
-      this.#message(bound[at], bound[at + 1], bound[at + 2]);
+      if (bound) this.#message(bound[at], bound[at + 1], bound[at + 2]);
     }
   }
 
@@ -216,14 +222,18 @@ export class StateNames implements WorldNames {
   #others(): void {
     const domain = this.#domain;
     const { irqs, gsis } = this.#host;
-    for (let irq = 0; irq < irqs.count; irq++) {
-      const isName = this.#irqs.isName(irq);
-      const isUsed = isName ? irqs.used[irq] !== IRQ_UNUSED : irqs.action[irq] !== IRQ_ACTION.none;
+    for (let irq = 0; irq < gsis; irq++) {
+      if (irqs.action[irq] === IRQ_ACTION.none) continue;
+      this.#put(irq);
+      this.#irqRecord(irq);
+    }
+    for (let irq = gsis; irq < irqs.count; irq++) {
+      const isUsed = irqs.used[irq] !== IRQ_UNUSED;
       if (!isUsed && (domain.irqPirq[irq] === ABSENT || domain.irqPirq[irq] === 0)) continue;
       if (this.#irqs.isMet(irq)) continue;
       this.#put(irq);
       if (isUsed) this.#put(this.#irqs.tell(irq));
-      if (!isUsed || !isName) this.#irqRecord(irq);
+      else this.#irqRecord(irq);
     }
     this.#put(END);
     const { irqList } = this.#machine.records;
@@ -253,11 +263,11 @@ export class StateNames implements WorldNames {
   /** Ports that no pirq has, and free ones of which a bit is left. */
   #otherPorts(): void {
     const { ports, evtchn } = this.#domain;
-    for (let port = 1; port < ports.validPorts; port++) {
-      const state = ports.state[port];
-      const isOfPirq =
-        state === ECS.pirq && this.#domain.hasPort(ports.peer[port]) && evtchn[ports.peer[port]] === port;
-      if (isOfPirq || (state === ECS.free && !isPending2l(this.#domain, port))) continue;
+    const { validPorts, state: states, peer } = ports;
+    for (let port = 1; port < validPorts; port++) {
+      const state = states[port];
+      if (state === ECS.pirq && evtchn[peer[port]] === port && this.#domain.hasPort(peer[port])) continue;
+      if (state === ECS.free && !isPending2l(this.#domain, port)) continue;
       this.#put(port);
       this.#put(state);
       if (state === ECS.pirq) this.#port(port);
@@ -359,7 +369,7 @@ export class StateNames implements WorldNames {
     this.#put(irqs.guestCount[irq]);
     for (let i = 0; i < irqs.guestCount[irq]; i++) this.#put(irqs.guest(irq, i));
     const msi = irqs.msi[irq];
-    this.#put(msi !== NO_MSI && msis.irq[msi] !== irq ? msi : Math.sign(msi));
+    this.#put(msi === NO_MSI ? -1 : msis.irq[msi] === irq ? -2 : msi);
     this.#put(this.#domain.irqCaps[irq] | (this.#hostDomain.irqCaps[irq] << 1));
     const pirq = this.#domain.irqPirq[irq];
     this.#put(pirq === ABSENT ? 2 : Math.sign(pirq));

@@ -13,10 +13,10 @@ const PAGE_BYTES = 0x1000;
 const VECTOR_CONTROL = 3;
 const FLAG = { enabled: 0, functionMask: 1 } as const;
 
-/** Words of all entries: messages as the guest reads them and as last used for a binding (three each), and pirqs. */
+/** Words of all entries: messages as the guest reads them and, if that is another, as last used for a binding (three each), and pirqs. */
 export interface MsixTables {
   readonly latched: Int32Array;
-  readonly bound: Int32Array;
+  readonly bound: Int32Array | undefined;
   readonly pirqs: Int32Array;
 }
 
@@ -89,7 +89,8 @@ export class PassthroughMsix {
 
   /** All that is held for the entries, unchecked. */
   get tables(): MsixTables {
-    return { latched: this.#latch, bound: this.#message, pirqs: this.#pirq };
+    const { latchTable } = this.#context.switches;
+    return { latched: this.#latch, bound: latchTable ? this.#message : undefined, pirqs: this.#pirq };
   }
 
   /** A write that passes `value` to the device's control word. xen_pt_config_init.c: xen_pt_msixctrl_reg_write */
