@@ -10,7 +10,7 @@ const SIDES: Record<number, [deviceModel: string, kernel: string]> = {
   4: ['qemu-2.1', 'linux-4.4.0-61'],
 };
 /** Beyond this an exploration is given up, and its figures are those of a part. */
-const MAX_STATES = 1_000_000;
+const MAX_STATES = 4_000_000;
 
 const idOf = (number: number, controllers: number, steps: Grain) => `case ${number}, ${controllers} × ${steps}`;
 
