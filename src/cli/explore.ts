@@ -205,14 +205,13 @@ function printText({ prepared, options, found, telling, choices }: Run): void {
     const whole = options.shard ? `shard ${shardName(options.shard)}:` : 'all';
     const all = exploration.complete ? whole : 'stopped at a bound after';
     const { merged, transitions } = exploration;
-    const steps = config.steps === 'fine' ? 'accesses' : 'steps';
     print(
       `${all} ${humanCount(exploration.interleavings)} interleavings${merged > 0 ? ' of choice points' : ''}, ` +
         `${humanCount(exploration.states)} states, ${seconds.toFixed(1)} s`,
     );
     if (merged > 0)
       print(
-        `  ${humanCount(merged)} of ${humanCount(transitions + merged)} ${steps} of the ${humanCount(transitions)} transitions ` +
+        `  ${humanCount(merged)} of ${humanCount(transitions + merged)} accesses of the ${humanCount(transitions)} transitions ` +
           'are no choice points: nobody else touches what they touch before the next that is',
       );
     const rows = [...goodCounts(exploration)].map(([good, paths]) => [

@@ -6,12 +6,13 @@ import { DecisionTrees } from './decision-trees.ts';
 import { doubled } from './int-tables.ts';
 import { Locality, type StepWords } from './locality.ts';
 import { NamelessStates } from './nameless-states.ts';
+import { Places, type Stand } from './places.ts';
 import { RowSet } from './row-set.ts';
-import { type Section, Sections } from './sections.ts';
+import { Sections } from './sections.ts';
 import { BeginAnew, NameBits, type StateSpace } from './state-space.ts';
 import type { StepRun, WordChange } from './step-run.ts';
 import { StepRunner } from './step-runner.ts';
-import type { Stepper, TaskPosition } from './stepper.ts';
+import type { Stepper } from './stepper.ts';
 import { outcomeOf, type WatchableWorld } from './world.ts';
 
 /** Schedules that are run at random before exploring, so that most of what there is to learn is known. */
@@ -23,27 +24,6 @@ const PATIENCE = 1.25;
 const PATIENCE_STEPS = 5_000;
 /** States that are looked at by the watched world, to find out what identity and invariants depend on. */
 const WATCHED_LOOKS = 400;
-
-/** Where a task stands, and what can be done from there. */
-interface Stand {
-  task: number;
-  position: TaskPosition;
-  /** Tree of the steps from here. */
-  root: number;
-  isDone: boolean;
-  section: Section;
-  /** The same number for all tasks that stand at markers of the same name. */
-  alike: number;
-}
-
-/** Where a task stands, and how it has come there as far as that matters. */
-interface Place {
-  stand: Stand;
-  /** Accesses of the step that led here that were no choice points, see {@link Locality}. */
-  tail: number;
-  /** Number of the set of names that the task may have in hand, or whose records the tail has touched. */
-  pins: number;
-}
 
 /** What a step does to the words that it does not leave alone. */
 interface StepEffect {
@@ -95,11 +75,8 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
 
   readonly #pool = new BlockPool();
   readonly #columns: Columns;
-  readonly #places: Place[] = [];
-  readonly #placeOf = new Map<string, number>();
-  readonly #stands = new Map<string, Stand>();
-  /** Numbers of stands without the names of tasks, and those of a state's tasks. */
-  readonly #alikeOf = new Map<string, number>();
+  readonly #places: Places;
+  /** Where the tasks of a state stand, see {@link Stand.alike}. */
   readonly #alikeStands: number[] = [];
   readonly #sections: Sections;
   #trees = new DecisionTrees();
@@ -140,6 +117,12 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     if (names)
       this.#nameless = new NamelessStates(names, this.#columns, isName, this.#initial, this.tasks, this.isAlike);
     this.#stateBroken = new Projection(this.#columns, undefined, { isName: isTold, column: this.tasks });
+    this.#places = new Places(
+      stepper,
+      this.#sections,
+      (node, tail) => this.#nameless?.pinsOf(node, this.#locality?.wordsOf(tail)) ?? 0,
+    );
+    this.#places.replant(this.#trees);
     this.#book = new AccessBook(
       world,
       this.#bits,
@@ -166,7 +149,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     const layer = this.layer();
     const at = layer.set.open();
     const { rows } = layer.set;
-    for (const [task, position] of positions.entries()) rows[at + task] = this.#place(task, position);
+    for (const [task, position] of positions.entries()) rows[at + task] = this.#places.of(task, position);
     const block = new Int32Array(BLOCK_WORDS);
     for (let column = this.tasks + 1; column < this.#columns.count; column++) {
       block.fill(0);
@@ -192,18 +175,18 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
   }
 
   isDone({ set }: LearnedLayer, state: number, task: number): boolean {
-    return this.#places[set.rows[state * set.stride + task]].stand.isDone;
+    return this.#places.all[set.rows[state * set.stride + task]].stand.isDone;
   }
 
   isIdle({ set }: LearnedLayer, state: number, task: number): boolean {
-    return this.#places[set.rows[state * set.stride + task]].stand.position.steps === 0;
+    return this.#places.all[set.rows[state * set.stride + task]].stand.position.steps === 0;
   }
 
   step(from: LearnedLayer, state: number, task: number, to: LearnedLayer): number {
     if (++this.#steps > PATIENCE * this.#doubtedAt + PATIENCE_STEPS && this.#doubtedAt > 0) this.#beginAnew();
     const source = from.set.rows;
     const base = state * this.#stride;
-    const { root } = this.#places[source[base + task]].stand;
+    const { root } = this.#places.all[source[base + task]].stand;
     const found = this.#trees.findByBlock(root, source, base, this.#pool.words);
     const effect = found >= 0 ? this.#effects[found] : this.#learn(source, base, task);
     if (this.#locality && !this.#runner.isRehearsing) this.#meetOthers(this.#locality, effect, source, base, task);
@@ -214,8 +197,8 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     rows[at + task] = effect.next;
     const { columns, writes } = effect;
     for (let i = 0; i < columns.length; i++) rows[at + columns[i]] = this.#pool.write(writes[i], rows[at + columns[i]]);
-    const { pins } = this.#places[source[base + task]];
-    if (this.isAlike || effect.changesIdentity || pins !== this.#places[effect.next].pins)
+    const { pins } = this.#places.all[source[base + task]];
+    if (this.isAlike || effect.changesIdentity || pins !== this.#places.all[effect.next].pins)
       rows[at + this.tasks] = this.#identityOfRow(rows, at);
     const known = to.set.count;
     const target = to.set.close(this.#columns.key);
@@ -285,7 +268,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
   #meetOthers(locality: Locality, effect: StepEffect, rows: Int32Array, at: number, task: number): void {
     let isNews = false;
     for (let other = 0; other < this.tasks; other++) {
-      const { tail } = this.#places[rows[at + other]];
+      const { tail } = this.#places.all[rows[at + other]];
       if (other !== task && tail > 0) isNews = locality.meet(effect.id, effect.words!, tail) || isNews;
     }
     this.#doubt(isNews);
@@ -309,7 +292,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     let settled = 0;
     let pins = 0;
     for (let task = 0; task < this.tasks; task++) {
-      const { stand, pins: own } = this.#places[rows[at + task]];
+      const { stand, pins: own } = this.#places.all[rows[at + task]];
       if (!stand.section.givesUp) settled |= 1 << task;
       if (own !== 0) pins = this.#nameless.pins.union(pins, own);
     }
@@ -319,7 +302,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
   #identityOfAlike(nameless: NamelessStates, rows: Int32Array, at: number): number {
     let settled = 0;
     for (let task = 0; task < this.tasks; task++) {
-      const { stand } = this.#places[rows[at + task]];
+      const { stand } = this.#places.all[rows[at + task]];
       if (!stand.section.givesUp) settled |= 1 << task;
       this.#alikeStands[task] = stand.alike;
     }
@@ -356,7 +339,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
   #forgetSteps(): void {
     this.#trees = new DecisionTrees();
     this.#effects = [];
-    for (const stand of this.#stands.values()) stand.root = this.#trees.plant();
+    this.#places.replant(this.#trees);
     this.#locality?.forget();
   }
 
@@ -374,39 +357,9 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     }
   }
 
-  #place(task: number, position: TaskPosition, tail = 0): number {
-    const stem = `${task} ${position.node.id} ${position.steps}`;
-    const key = `${stem} ${tail}`;
-    let place = this.#placeOf.get(key);
-    if (place === undefined) {
-      let stand = this.#stands.get(stem);
-      if (!stand) {
-        const isDone = this.#stepper.isDone(task, position);
-        const section = this.#sections.of(position.node);
-        stand = { task, position, root: this.#trees.plant(), isDone, section, alike: this.#alike(position) };
-        this.#stands.set(stem, stand);
-      }
-      place =
-        this.#places.push({
-          stand,
-          tail,
-          pins: this.#nameless?.pinsOf(position.node, this.#locality?.wordsOf(tail)) ?? 0,
-        }) - 1;
-      this.#placeOf.set(key, place);
-    }
-    return place;
-  }
-
-  #alike({ node, steps }: TaskPosition): number {
-    const name = `${node.request?.op === 'step' ? node.request.name : ''} ${steps}`;
-    const known = this.#alikeOf.get(name) ?? this.#alikeOf.size;
-    this.#alikeOf.set(name, known);
-    return known;
-  }
-
   /** Puts a step together from its accesses. */
   #learn(rows: Int32Array, at: number, task: number): StepEffect {
-    const from = this.#places[rows[at + task]].stand;
+    const from = this.#places.all[rows[at + task]].stand;
     for (;;) {
       this.#load(rows, at);
       const { run } = this.#runner;
@@ -416,9 +369,9 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
         if (this.#columns.count > this.#stride) this.#beginAnew();
         if (epoch === this.#book.epoch) {
           const after = this.#stepper.after(task, from.position, node);
-          const next = this.#place(task, after, this.#locality?.tail(tail));
+          const next = this.#places.of(task, after, this.#locality?.tail(tail));
           const outcome = run.outcome();
-          this.#doubt(this.#sections.follow(from.section, this.#places[next].stand.section, outcome));
+          this.#doubt(this.#sections.follow(from.section, this.#places.all[next].stand.section, outcome));
           return this.#keep(from, rows, at, this.#effectOf(run, outcome, from, next, steps));
         }
       } finally {
@@ -458,7 +411,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
       accesses: run.accesses,
       merged: steps - 1,
       changesIdentity:
-        from.section.givesUp !== this.#places[next].stand.section.givesUp ||
+        from.section.givesUp !== this.#places.all[next].stand.section.givesUp ||
         columns.some((column) => this.#nameless?.dependsOn(column)),
       changesInvariants: columns.some((column) => this.#stateBroken.dependsOn(column)),
       id: this.#effects.length,

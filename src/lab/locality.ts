@@ -16,8 +16,7 @@ interface Tail {
 /**
  * Which accesses are no choice points. An access is known by its site: the last step marker that its task has passed and
  * how many accesses ago, so that tasks that do alike have the same sites. At a local site the access follows the one
- * before without a choice; all accesses of a step but its first make its tail. Of group steps all accesses have the site
- * of the marker, and the tail is what follows the first of them. That is right while no step that another
+ * before without a choice; all accesses of a transition but its first make its tail. That is right while no step that another
  * task makes before this one goes on touches a word of the tail, if one of the two writes it: then what the others do
  * meanwhile could as well have come before the tail, and nothing is left out but orders that differ in nothing.
  *
@@ -73,11 +72,8 @@ export class Locality {
     this.#lastAt.fill(++this.#time);
   }
 
-  /**
-   * Learns from one access of a schedule: its site is shared if it conflicts with what others did since the task's last
-   * step. Unless the access is one by itself, {@link endStep} tells where that ends.
-   */
-  observe(task: number, site: number, { reads, writes }: AccessEffect, isStep = true): void {
+  /** Learns from one access of a schedule: its site is shared if it conflicts with what others did since the task's last. */
+  observe(task: number, site: number, { reads, writes }: AccessEffect): void {
     const since = this.#lastAt[task];
     const now = ++this.#time;
     const isLater = (at: number | undefined) => at !== undefined && at > since;
@@ -89,12 +85,7 @@ export class Locality {
     }
     for (const word of reads) this.#readAt[task].set(word, now);
     for (const word of writes) this.#writtenAt[task].set(word, now);
-    if (isStep) this.#lastAt[task] = now;
-  }
-
-  /** A step of `task` ends, of which accesses were observed. */
-  endStep(task: number): void {
-    this.#lastAt[task] = ++this.#time;
+    this.#lastAt[task] = now;
   }
 
   /** The number of a tail; 0 is the empty one. */

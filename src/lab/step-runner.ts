@@ -34,8 +34,8 @@ export class StepRunner {
   }
 
   /**
-   * One step as the stepper takes it, with what follows of accesses, or whole steps, that are no choice points: the node
-   * that it ends at, those, and how many steps of the stepper all are. What it does to the words {@link run} tells, until
+   * One step as the stepper takes it, with what follows of accesses that are no choice points: the node that it ends at,
+   * those, and how many steps of the stepper all are. What it does to the words {@link run} tells, until
    * it is undone.
    */
   step(task: number, position: TaskPosition): { node: TrieNode; tail: TailAccess[]; steps: number } {
@@ -67,12 +67,11 @@ export class StepRunner {
       if (this.run.accesses === MAX_ACCESSES_PER_STEP)
         throw new UsageError(`a step of controller ${task} did not end after ${MAX_ACCESSES_PER_STEP} accesses`);
       const effect = this.run.add(this.#book, this.#knownAccess(task, node));
-      if (locality && this.isRehearsing) locality.observe(task, site, effect, isFine);
+      if (locality && this.isRehearsing) locality.observe(task, site, effect);
       tail?.push({ site, effect });
       node = trie.next(node, effect.answer);
       if (isFine) break;
     }
-    if (locality && this.isRehearsing && !isFine) locality.endStep(task);
     return node;
   }
 
