@@ -36,9 +36,10 @@ export class NamelessStates {
   readonly #tuples = new Tuples();
   /** Fingerprints of what was told. */
   readonly #told = new RowSet(4);
-  #print = new Int32Array(4);
-  #least = new Int32Array(4);
-  #words = new Int32Array(1 << 10);
+  readonly #print = new Int32Array(4);
+  readonly #least = new Int32Array(4);
+  /** What is told, and what every task has and where it stands, in numbers. */
+  readonly #state: Int32Array;
 
   /** True if tasks of a world can be told without their names, where nothing else tells them apart. */
   static canBeAlike(world: World): boolean {
@@ -60,6 +61,7 @@ export class NamelessStates {
     this.#names = names;
     this.#tasks = tasks;
     this.#initial = initial;
+    this.#state = new Int32Array(1 + 2 * tasks);
     this.#alike = isAlike ? names.alike : undefined;
     this.orders = new Permutations(isAlike ? tasks : 1);
     this.#known = new Projection(columns, isName);
@@ -102,27 +104,28 @@ export class NamelessStates {
   valueAlike(rows: Int32Array, at: number, stands: readonly number[], settled: number, load: () => Int32Array): number {
     let places = 0;
     for (const stand of stands) places = this.#tuples.after(places, stand);
-    let key = places;
-    for (let task = 0; task < this.#tasks; task++) {
+    for (let task = 0; task < this.#tasks; task++)
       this.#ownNumbers[task] = this.#own[task].value(rows, at, 0, () => this.#ownNumber(task, load()));
-      key = this.#tuples.after(key, this.#ownNumbers[task]);
-    }
-    const value = this.#known.value(rows, at, key, () => {
-      load();
-      const orders = this.#ordersOf(places, stands);
-      let best = orders[0];
-      for (const order of orders) {
-        this.#tellAlike(stands, settled, this.orders.all[order]);
-        if (order !== orders[0] && comparePrints(this.#print, this.#least) >= 0) continue;
-        best = order;
-        const print = this.#least;
-        this.#least = this.#print;
-        this.#print = print;
+    const orders = this.#ordersOf(places, stands);
+    for (const number of orders) {
+      const order = this.orders.all[number];
+      const state = this.#state;
+      let count = 0;
+      state[count++] = this.#known.value(rows, at, settled * this.orders.all.length + number, () => {
+        load();
+        fingerprintWords(this.#print, this.#names.tell(settled, [], order));
+        return this.#numberOf(this.#print);
+      });
+      for (const task of order) {
+        state[count++] = this.#ownNumbers[task];
+        state[count++] = stands[task];
       }
-      return this.#numberOf(this.#least) * this.orders.all.length + best;
-    });
-    this.order = value % this.orders.all.length;
-    return Math.floor(value / this.orders.all.length);
+      fingerprintWords(this.#print, state, count);
+      if (number !== orders[0] && comparePrints(this.#print, this.#least) >= 0) continue;
+      this.order = number;
+      this.#least.set(this.#print);
+    }
+    return this.#numberOf(this.#least);
   }
 
   /** The orders in which tasks can be told: those in which their places ascend. */
@@ -141,20 +144,6 @@ export class NamelessStates {
       if (words[word] !== this.#initial[word]) told.push(k, asFirst.call(this.#alike, task, k, words[word]));
     fingerprintWords(this.#print, Int32Array.from(told));
     return this.#numberOf(this.#print);
-  }
-
-  #tellAlike(stands: readonly number[], settled: number, order: readonly number[]): void {
-    const told = this.#names.tell(settled, [], order);
-    if (this.#words.length < told.length + 2 * order.length)
-      this.#words = new Int32Array(2 * told.length + 2 * order.length);
-    const all = this.#words;
-    all.set(told);
-    let count = told.length;
-    for (const task of order) {
-      all[count++] = stands[task];
-      all[count++] = this.#ownNumbers[task];
-    }
-    fingerprintWords(this.#print, all, count);
   }
 
   #numberOf(print: Int32Array): number {
