@@ -1,7 +1,6 @@
 import type { Arena } from '../core/index.ts';
 import type { Access, Answer } from '../guest/index.ts';
 import { GUEST_DOMAIN } from './machine-setup.ts';
-import { PIRQ_HOLDERS } from './watch.ts';
 
 /** What numbers name; of each sort the numbers are searched for among those that are free. */
 export const SORT = { pirq: 0, irq: 1, guestIrq: 2, port: 3, msi: 4, vector: 5 } as const;
@@ -17,6 +16,9 @@ export function nameOf(sort: Sort, number: number): number {
 export function partsOf(name: number): { sort: Sort; number: number } {
   return { sort: (name & ((1 << SORT_BITS) - 1)) as Sort, number: name >> SORT_BITS };
 }
+
+/** Label of the watch's map, which follows from what the device models hold. */
+export const PIRQ_HOLDERS = 'pirq holders';
 
 const guest = `xen\\.dom${GUEST_DOMAIN}\\.`;
 /** Runs of the arena that have something for each name of a sort: how many bytes; undefined: a byte for each guest. */

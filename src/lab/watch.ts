@@ -1,9 +1,7 @@
 import { type Access, type Answer, CONFIG_REGION, IRQ_FLAG, QUEUE_FLAG, WAIT } from '../guest/index.ts';
 import { codec, HYPERCALL, PHYSDEV_EOI, PHYSDEVOP } from '../xen/abi/index.ts';
 import { GUEST_DOMAIN, type Machine, type Slot } from './machine.ts';
-
-/** Label of a map that follows from what the device models hold. */
-export const PIRQ_HOLDERS = 'pirq holders';
+import { PIRQ_HOLDERS } from './name-places.ts';
 
 /**
  * Invariants that a single access can break, seen as it happens; those of a state are in invariants.ts. Numbers are
