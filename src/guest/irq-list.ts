@@ -62,11 +62,6 @@ export class IrqList {
     return this.#order[1 + i];
   }
 
-  /** Irqs in list order. */
-  numbers(): number[] {
-    return [...this.#order.subarray(1, 1 + this.#order[0])];
-  }
-
   /** The lowest free irq above the GSIs, for entry `entry` of the function in row `device`; or −ENOSPC. */
   allocate(device: number, entry: number, pirq: number, type: number): number {
     const irq = this.#free.lowest(this.#shape.gsis);

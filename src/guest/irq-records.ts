@@ -188,6 +188,10 @@ export class KernelRecords {
     return this.irqList.fromPort(port);
   }
 
+  hasHandlers(irq: number): boolean {
+    return this.#handlerRow(irq, 0) >= 0;
+  }
+
   /** Queues whose handler runs on `irq`, in the order of running. */
   handlers(irq: number): { bdf: number; queue: number }[] {
     const found: { bdf: number; queue: number }[] = [];

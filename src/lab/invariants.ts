@@ -85,9 +85,9 @@ export function checkInvariants(machine: Machine): string[] {
 function liveVectors(machine: Machine, devices: View['devices'], records: readonly IrqRecord[]): Live[] {
   const live: Live[] = [];
   for (const record of records) {
-    if (machine.records.handlerRows[record.irq] === 0) continue;
+    if (!machine.records.hasHandlers(record.irq)) continue;
     const index = machine.slots.findIndex((s) => s.guestBdf === record.bdf);
-    if (index < 0 || machine.records.handlers(record.irq).length === 0) continue;
+    if (index < 0) continue;
     const slot = machine.slots[index];
     const message = deviceMessage(devices[index].mode, slot, record.entry);
     if (!message) continue;

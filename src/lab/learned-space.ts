@@ -114,8 +114,7 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
     const isTold = (word: number) => isName(word) || own.has(word);
     const first = Array.from({ length: this.tasks + 1 }, (_, column) => column);
     this.#columns = new Columns(arena, first.length, this.isAlike ? [this.tasks] : first, (word) => !isTold(word));
-    if (names)
-      this.#nameless = new NamelessStates(names, this.#columns, isName, this.#initial, this.tasks, this.isAlike);
+    if (names) this.#nameless = new NamelessStates(names, this.#columns, isName, this.#words, this.tasks, this.isAlike);
     this.#stateBroken = new Projection(this.#columns, undefined, { isName: isTold, column: this.tasks });
     this.#places = new Places(
       stepper,
@@ -288,28 +287,17 @@ export class LearnedSpace implements StateSpace<LearnedLayer> {
 
   #identityOfRow(rows: Int32Array, at: number): number {
     if (!this.#nameless) return 0;
-    if (this.isAlike) return this.#identityOfAlike(this.#nameless, rows, at);
     let settled = 0;
     let pins = 0;
     for (let task = 0; task < this.tasks; task++) {
       const { stand, pins: own } = this.#places.all[rows[at + task]];
       if (!stand.section.givesUp) settled |= 1 << task;
       if (own !== 0) pins = this.#nameless.pins.union(pins, own);
-    }
-    return this.#nameless.value(rows, at, settled, pins, () => this.#load(rows, at));
-  }
-
-  #identityOfAlike(nameless: NamelessStates, rows: Int32Array, at: number): number {
-    let settled = 0;
-    for (let task = 0; task < this.tasks; task++) {
-      const { stand } = this.#places.all[rows[at + task]];
-      if (!stand.section.givesUp) settled |= 1 << task;
       this.#alikeStands[task] = stand.alike;
     }
-    return nameless.valueAlike(rows, at, this.#alikeStands, settled, () => {
-      this.#load(rows, at);
-      return this.#words;
-    });
+    const load = () => this.#load(rows, at);
+    if (this.isAlike) return this.#nameless.valueAlike(rows, at, this.#alikeStands, settled, load);
+    return this.#nameless.value(rows, at, settled, pins, load);
   }
 
   #brokenIn(rows: Int32Array, at: number): number {

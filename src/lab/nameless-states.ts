@@ -4,7 +4,7 @@ import { Tuples } from './int-tables.ts';
 import { Permutations } from './permutations.ts';
 import { PinSets } from './pin-sets.ts';
 import { PRINT, RowSet } from './row-set.ts';
-import type { TrieNode } from './task-trie.ts';
+import { markerOf, type TrieNode } from './task-trie.ts';
 import type { AlikeTasks, World, WorldNames } from './world.ts';
 
 /** Most tasks of which every order is tried. */
@@ -26,6 +26,8 @@ export class NamelessStates {
   readonly #names: WorldNames;
   readonly #known: Projection;
   readonly #tasks: number;
+  /** The world's state as it is, and as it was at first. */
+  readonly #words: Int32Array;
   readonly #initial: Int32Array;
   readonly #alike: AlikeTasks | undefined;
   /** What each task has for itself, and the numbers for it in the last state asked for. */
@@ -48,19 +50,20 @@ export class NamelessStates {
 
   /**
    * @param isName words that the world tells
-   * @param initial the state from which words differ
+   * @param words the world's state, which is now that from which others differ
    */
   constructor(
     names: WorldNames,
     columns: Columns,
     isName: (word: number) => boolean,
-    initial: Int32Array,
+    words: Int32Array,
     tasks: number,
     isAlike: boolean,
   ) {
     this.#names = names;
     this.#tasks = tasks;
-    this.#initial = initial;
+    this.#words = words;
+    this.#initial = words.slice();
     this.#state = new Int32Array(1 + 2 * tasks);
     this.#alike = isAlike ? names.alike : undefined;
     this.orders = new Permutations(isAlike ? tasks : 1);
@@ -83,12 +86,13 @@ export class NamelessStates {
   /** The set of names to be told as they are because a task stands at a node, behind a tail of these words. */
   pinsOf(node: TrieNode, tail: Iterable<number> = []): number {
     const names = this.#names.ownersOf(tail);
-    for (let at = node; node.request && at.parent && at.request?.op !== 'step'; at = at.parent)
+    const marker = node.request ? markerOf(node) : node;
+    for (let at = node; at !== marker && at.parent; at = at.parent)
       names.push(...this.#names.namesInAnswer(at.parent.request!, at.answer!));
     return this.pins.add(names);
   }
 
-  /** The number of a row's state; `load` puts it into `words`. */
+  /** The number of a row's state; `load` puts it into the world. */
   value(rows: Int32Array, at: number, settled: number, pins: number, load: () => void): number {
     return this.#known.value(rows, at, (pins << this.#tasks) | settled, () => {
       load();
@@ -101,11 +105,14 @@ export class NamelessStates {
    * The same where tasks are alike, at the places `stands` (numbers that are the same for all tasks). The order in which
    * they are told is left in `order`.
    */
-  valueAlike(rows: Int32Array, at: number, stands: readonly number[], settled: number, load: () => Int32Array): number {
+  valueAlike(rows: Int32Array, at: number, stands: readonly number[], settled: number, load: () => void): number {
     let places = 0;
     for (const stand of stands) places = this.#tuples.after(places, stand);
     for (let task = 0; task < this.#tasks; task++)
-      this.#ownNumbers[task] = this.#own[task].value(rows, at, 0, () => this.#ownNumber(task, load()));
+      this.#ownNumbers[task] = this.#own[task].value(rows, at, 0, () => {
+        load();
+        return this.#ownNumber(task);
+      });
     const orders = this.#ordersOf(places, stands);
     for (const number of orders) {
       const order = this.orders.all[number];
@@ -136,7 +143,8 @@ export class NamelessStates {
   }
 
   /** A number for what a task has for itself, the same for tasks that have the same. */
-  #ownNumber(task: number, words: Int32Array): number {
+  #ownNumber(task: number): number {
+    const words = this.#words;
     const { words: wordsOf, asFirst } = this.#alike!;
     const own = wordsOf[task];
     const told: number[] = [];

@@ -1,5 +1,5 @@
 import type { WordChange } from './step-run.ts';
-import type { TrieNode } from './task-trie.ts';
+import { markerOf, type TrieNode } from './task-trie.ts';
 import type { WordRange } from './world.ts';
 
 /** What a task does from a marker to the next, the same for all tasks. */
@@ -31,9 +31,8 @@ export class Sections {
 
   /** The section that a task at a node is in, or about to begin. */
   of(node: TrieNode): Section {
-    let at: TrieNode | undefined = node;
-    while (at?.request && at.request.op !== 'step') at = at.parent;
-    const marker = at?.request?.op === 'step' ? at.request.name : '';
+    const request = node.request && markerOf(node)?.request;
+    const marker = request?.op === 'step' ? request.name : '';
     let section = this.#byMarker.get(marker);
     if (!section) this.#byMarker.set(marker, (section = { givesUp: this.#isOpen, before: new Set() }));
     return section;

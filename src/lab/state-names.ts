@@ -51,7 +51,7 @@ export class StateNames implements WorldNames {
   /** By the same: its place in the order of telling. */
   readonly #placeOfRow: number[] = [];
   readonly #naturalOrder: readonly number[];
-  readonly alike: AlikeSlots | undefined;
+  #alike: AlikeSlots | undefined | 'not asked' = 'not asked';
   readonly #words = new Int32Array(MAX_WORDS);
   #count = 0;
   readonly #pirqs: Names;
@@ -80,10 +80,9 @@ export class StateNames implements WorldNames {
     const { irqs, gsis } = this.#host;
     this.#pirqs = new Names(gsis, this.#domain.records);
     this.#holders = new Int32Array(this.#domain.records);
-    this.#irqs = new Names(gsis, irqs.count, (irq) => irqs.used[irq] !== 0);
+    this.#irqs = new Names(gsis, irqs.count, (irq) => irqs.used[irq] !== IRQ_UNUSED);
     this.#hostDomain = hypervisor.domain(HOST_DOMAIN);
     this.#naturalOrder = slots.map((_, i) => i);
-    this.alike = AlikeSlots.of(machine);
     this.#keepsEver = machine.options.kernel.reuse === 'R0';
     for (const [i, slot] of slots.entries()) this.#bitOfRow[records.rowOf(slot.guestBdf)] = 1 << i;
     const { table } = records.irqList;
@@ -101,6 +100,12 @@ export class StateNames implements WorldNames {
     this.#owners = new NameOwners(machine.arena, irqs.maxGuests);
     const { from } = machine.arena.runs().find(({ label }) => label === `xen.dom${GUEST_DOMAIN}.free`)!;
     this.free = { from, to: from + Math.ceil(this.#domain.free.size / 32) };
+  }
+
+  /** Found when first asked for, as it takes longer than the rest of a machine's names and few explorations want it. */
+  get alike(): AlikeSlots | undefined {
+    if (this.#alike === 'not asked') this.#alike = AlikeSlots.of(this.#machine);
+    return this.#alike;
   }
 
   tell(settled: number, pinned: readonly number[], order: readonly number[] = this.#naturalOrder): Int32Array {

@@ -11,6 +11,13 @@ export interface TrieNode {
   readonly children: Map<number | string, TrieNode>;
 }
 
+/** The node of the last step marker that leads to `node`, which may be itself; undefined if there is none. */
+export function markerOf(node: TrieNode): TrieNode | undefined {
+  let at: TrieNode | undefined = node;
+  while (at && at.request?.op !== 'step') at = at.parent;
+  return at;
+}
+
 /**
  * A task as the tree of all answer sequences met so far. A generator cannot be copied, but a guest task is a pure
  * function of its answers: what it asks at a node is computed once, and returning to the node later costs nothing.
